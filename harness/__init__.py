@@ -1,0 +1,1 @@
+"""Runs trials of transfer-learning methods on tasks; names no method and no task."""

@@ -1,0 +1,166 @@
+"""Campaign: the folder of one suite's runs, and the selection records written before the first test score."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from harness import plan, provenance, seeds
+from harness.errors import UserError
+from harness.ledger import Ledger, write_durably
+from harness.method import Method
+from harness.plan import PROTOCOL, Cell, Trial
+from harness.record import RECORD, read_json, read_record
+from harness.settings import build
+from harness.suite import Suite
+
+
+class Campaign:
+    """A folder with campaign.json, ledger/, selection/ and cache/."""
+
+    def __init__(self, folder: Path, suite: Suite) -> None:
+        self.folder = folder
+        self.suite = suite
+        self.ledger = Ledger(folder)
+        self.cache = folder / "cache"
+
+    @classmethod
+    def open(cls, folder: Path, suite: Suite) -> Campaign:
+        """The campaign in `folder`, created if there is none.
+
+        Raises: UserError if the folder cannot be written, is in use for something else, or holds another campaign.
+        """
+        wanted = {"suite": json.loads(seeds.canonical(plan.resolved(suite))), "protocol": PROTOCOL}
+        try:
+            if not (folder / RECORD).exists():
+                _create(folder, wanted)
+            (probe := folder / ".probe").touch()
+            probe.unlink()
+        except OSError as error:
+            raise UserError(f"--out {folder}: cannot be written ({error.strerror})") from error
+        held = read_record(folder)
+        if {key: held.get(key) for key in wanted} != wanted:
+            raise UserError(
+                f"{folder} holds another campaign ({difference(held, wanted)}); "
+                "choose another --out, or run it with its own suite and settings"
+            )
+        return cls(folder, suite)
+
+    def missing(self, trials: Iterable[Trial], retry_failed: bool = False) -> list[Trial]:
+        """The trials without a committed row; with `retry_failed` also those not done or declined, as a new attempt."""
+        rows = self.ledger.read()
+        columns = _columns(rows, "key", "status", "attempt")
+        committed = {key: (status, attempt) for key, status, attempt in zip(*columns, strict=True)}
+        wanted = []
+        for trial in trials:
+            status, attempt = committed.get(trial.key, (None, 0))
+            if status is None:
+                wanted.append(trial)
+            elif retry_failed and status not in ("done", "declined"):
+                wanted.append(plan.next_attempt(trial, attempt))
+        return wanted
+
+    def select(self) -> dict[Cell, Method]:
+        """The configuration of every cell whose tuning is complete, from its record or, once, from its rows."""
+        rows: dict[str, dict[str, Any]] | None = None
+        by_cell: dict[tuple[str, str, int], list[Trial]] = {}
+        for trial in plan.tune_trials(self.suite):
+            by_cell.setdefault((trial.task.id, trial.label, trial.target_size), []).append(trial)
+        selected = {}
+        for cell in plan.cells(self.suite):
+            path = self.folder / "selection" / _record_name(cell)
+            if not path.exists():
+                rows = scores(self.ledger.read()) if rows is None else rows
+                trials = by_cell.get((cell.task.id, cell.entrant.label, cell.target_size), [])
+                if any(trial.key not in rows for trial in trials):
+                    continue
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_durably(path, _pretty(choose(cell, self.suite, trials, rows)))
+            chosen = read_json(path)["chosen"]
+            selected[cell] = build(type(cell.entrant.method), chosen, str(path))
+        return selected
+
+
+def choose(cell: Cell, suite: Suite, trials: list[Trial], rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The selection record of a cell: candidates, their validation scores and the choice.
+
+    A candidate's score is the mean over the tuning seeds, signed so that higher is better; a seed that is not done
+    makes it the worst. The first of equals wins, the default configuration being first; if all fail it is the default.
+    """
+    candidates = []
+    for method in plan.configurations(cell.entrant, suite.tuning.configs):
+        mine = [trial for trial in trials if trial.method == method]
+        values = [rows[trial.key]["signed"] for trial in mine]
+        complete = bool(values) and all(value is not None for value in values)
+        mean = math.fsum(values) / len(values) if complete else None
+        config = plan.settings_of(method)
+        keys = {str(trial.seed): trial.key for trial in mine}
+        candidates.append({"config": config, "signed_validation_scores": values, "mean": mean, "keys": keys})
+    ranked = [-math.inf if candidate["mean"] is None else candidate["mean"] for candidate in candidates]
+    best = max(range(len(ranked)), key=ranked.__getitem__)
+    if not trials:
+        reason = "one configuration only: nothing to select"
+    elif ranked[best] == -math.inf:
+        reason = "no configuration finished on every tuning seed: the default is used"
+    else:
+        reason = "best mean validation score"
+    return {
+        "task": cell.task.id,
+        "label": cell.entrant.label,
+        "target_size": cell.target_size,
+        "candidates": candidates,
+        "chosen": candidates[best]["config"],
+        "reason": reason,
+        "written_at": datetime.now(UTC).isoformat(),
+    }
+
+
+def scores(rows: pa.Table) -> dict[str, dict[str, Any]]:
+    """Status and signed validation score (None unless done) by key."""
+    columns = _columns(rows, "key", "status", "score_validation", "higher_is_better")
+    found = {}
+    for key, status, score, higher in zip(*columns, strict=True):
+        done = status == "done" and score is not None
+        found[key] = {"status": status, "signed": (score if higher else -score) if done else None}
+    return found
+
+
+def difference(held: dict[str, Any], wanted: dict[str, Any]) -> str:
+    """The first place where two campaign records differ, in words."""
+    if held.get("protocol") != wanted["protocol"]:
+        return f"protocol {held.get('protocol')} there, {wanted['protocol']} here"
+    there, here = held.get("suite") or {}, wanted["suite"]
+    if there.get("name") != here["name"]:
+        return f"suite {there.get('name')!r} there, {here['name']!r} here"
+    return next((f"{key} differs" for key in here if there.get(key) != here[key]), "other keys")
+
+
+def _create(folder: Path, wanted: dict[str, Any]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    ours = [name for name in ("ledger", "selection", "cache") if (folder / name).exists()]
+    if ours:
+        raise UserError(f"{folder}: {ours[0]}/ is there but {RECORD} is missing; choose another --out")
+    commit, dirty = provenance.source_commit()
+    record = {**wanted, "created_at": datetime.now(UTC).isoformat(), "commit": commit, "dirty": dirty}
+    write_durably(folder / RECORD, _pretty(record))
+
+
+def _pretty(value: object) -> bytes:
+    return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
+
+
+def _record_name(cell: Cell) -> str:
+    """A file name that shows the cell and, by a hash, belongs to it alone."""
+    slug = re.sub(r"[^A-Za-z0-9_.=-]+", "_", f"{cell.task.id}-{cell.entrant.label}")[:80]
+    return f"{slug}-n{cell.target_size}-{seeds.digest([cell.name])[:8]}.json"
+
+
+def _columns(rows: pa.Table, *names: str) -> list[list[Any]]:
+    return [rows[name].to_pylist() for name in names]

@@ -1,0 +1,123 @@
+"""The command line: parses, dispatches, and turns every user's mistake into one message. Heavy imports are lazy."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+
+from harness.errors import UserError
+
+BAD_INPUT, INTERRUPTED = 2, 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command. Returns: 0 all done, 1 some trials failed, 2 bad input, 130 interrupted."""
+    options = parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        _refuse_shadowed_packages()
+        return _dispatch(options)
+    except UserError as error:
+        print(f"pacbench: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("\npacbench: interrupted; what is committed is kept, the same command resumes", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _dispatch(options: argparse.Namespace) -> int:
+    if options.command in ("list", "plan", "run"):
+        from harness import commands_run
+
+        known = {"list": commands_run.list_command, "plan": commands_run.plan_command, "run": commands_run.run_command}
+        return known[options.command](options)
+    from harness import commands_results
+
+    reading = {
+        "status": commands_results.status_command,
+        "report": commands_results.report_command,
+        "leaderboard": commands_results.leaderboard_command,
+        "compare": commands_results.compare_command,
+        "export": commands_results.export_command,
+    }
+    return reading[options.command](options)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = argparse.ArgumentParser(prog="pacbench", description="Fair comparison of transfer-learning methods.")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    add = commands.add_parser("list", help="methods, tasks and suites that can be named")
+    add.add_argument("what", nargs="?", choices=("methods", "tasks", "suites"))
+
+    add = commands.add_parser("plan", help="what a suite would run; runs nothing")
+    _suite(add)
+    _json(add)
+
+    add = commands.add_parser("run", help="run a suite, or resume it")
+    _suite(add)
+    add.add_argument("--out", type=Path, required=True, metavar="DIR", help="the campaign's folder")
+    add.add_argument("--address", metavar="A", help="a running Ray cluster ('auto' finds it); else Ray starts here")
+    add.add_argument("--retry-failed", action="store_true", help="run final trials again that are not done")
+
+    add = commands.add_parser("status", help="counts by status and by cell, and what is missing")
+    add.add_argument("folder", type=Path, metavar="DIR")
+    _json(add)
+
+    add = commands.add_parser("report", help="report.html, report.md, leaderboard.csv and .parquet")
+    _folders(add)
+    add.add_argument("--out", type=Path, metavar="DIR2", help="where to write (default: DIR/report)")
+    add.add_argument("--baseline", default="fine_tuning", metavar="M", help="label every method is compared with")
+
+    add = commands.add_parser("leaderboard", help="ranks, intervals, tie groups, costs, coverage, failures")
+    _folders(add)
+    _json(add)
+
+    add = commands.add_parser("compare", help="paired comparison of two methods")
+    _folders(add)
+    add.add_argument("--candidate", required=True, metavar="M", help="label of the method in question")
+    add.add_argument("--baseline", required=True, metavar="M", help="label it is compared with")
+    add.add_argument("--margin", type=float, metavar="X", help="differences within ± X count as equivalent")
+    add.add_argument("--board", type=Path, metavar="DIR", help="rows to compare with, beside those of DIR")
+    _json(add)
+
+    add = commands.add_parser("export", help="one Parquet, CSV or Arrow file of all rows")
+    add.add_argument("folder", type=Path, metavar="DIR")
+    add.add_argument("file", type=Path, metavar="FILE")
+    return top
+
+
+def _suite(add: argparse.ArgumentParser) -> None:
+    add.add_argument("suite", metavar="SUITE", help="a name from `pacbench list suites`, or a TOML file")
+    add.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override, as in final.seeds=3")
+
+
+def _folders(add: argparse.ArgumentParser) -> None:
+    add.add_argument("folders", type=Path, nargs="+", metavar="DIR", help="one or more campaign folders")
+
+
+def _json(add: argparse.ArgumentParser) -> None:
+    add.add_argument("--json", action="store_true", help="one JSON document on stdout")
+
+
+def _refuse_shadowed_packages() -> None:
+    """Raises: UserError if the current folder or PYTHONPATH puts another `methods` or `tasks` before ours."""
+    from importlib.util import find_spec
+
+    home = Path(__file__).resolve().parent.parent
+    for name in ("methods", "tasks", "results", "suites"):
+        spec = find_spec(name)
+        where = Path(spec.origin).resolve() if spec and spec.origin else None
+        if where is None or where.parent.parent != home:
+            raise UserError(f"package {name!r} is found at {where or 'nowhere'}, not in {home}; another one shadows it")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

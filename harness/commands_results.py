@@ -1,0 +1,218 @@
+"""The commands that only read rows: status, report, leaderboard, compare, export. Neither torch nor Ray is imported."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import sys
+import warnings
+from argparse import Namespace
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from harness.errors import UserError, nearest
+from harness.record import RECORD, read_record
+from results import table as tables
+from results.compare import compare
+from results.leaderboard import leaderboard
+from results.report import write_report
+
+
+def read_rows(folders: list[Path]) -> pa.Table:
+    """The rows of all folders, one per key. Raises: UserError for a folder without campaign or rows it cannot read."""
+    read = []
+    for folder in folders:
+        read_record(folder)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                read.append(tables.read_attempts(folder))
+            except ValueError as error:
+                raise UserError(str(error)) from error
+        for warning in caught:
+            print(f"pacbench: {warning.message}", file=sys.stderr)
+    return tables.latest(pa.concat_tables(read))
+
+
+def status_command(options: Namespace) -> int:
+    """Print counts by status and cell, and what is missing."""
+    record = read_record(options.folder)
+    document = status(record, read_rows([options.folder]))
+    if options.json:
+        print(_json(document))
+        return 0
+    console = Console()
+    counts = ", ".join(f"{count} {name}" for name, count in document["counts"].items()) or "nothing committed"
+    missing = "complete" if document["complete"] else f"{document['missing']} missing"
+    console.print(f"{escape(document['suite'])}: {document['planned']} trials planned; {counts}; {missing}")
+    open_cells = [cell for cell in document["cells"] if cell["missing"] or set(cell["counts"]) - {"done"}]
+    if open_cells:
+        lines = [
+            [c["stage"], c["task"], c["label"], c["target_size"], c["missing"], " ".join(f"{n} {s}" for s, n in c["counts"].items())]
+            for c in open_cells
+        ]
+        _show(console, ["stage", "task", "method", "n", "missing", "committed"], lines)
+    for reason, count in document["reasons"].items():
+        console.print(f"{count} x {escape(reason)}", style="red")
+    return 0
+
+
+def status(record: dict[str, Any], rows: pa.Table) -> dict[str, Any]:
+    """Planned against committed, by cell; from campaign.json and the rows alone."""
+    suite = record["suite"]
+    committed: dict[tuple[str, str, str, int], Counter[str]] = {}
+    names = ("stage", "task", "label", "target_size", "status")
+    for *cell, outcome in zip(*(rows[name].to_pylist() for name in names), strict=True):
+        committed.setdefault(tuple(cell), Counter())[outcome] += 1
+    cells = []
+    for stage in ("tune", "final"):
+        for task in suite["tasks"]:
+            for method in suite["methods"]:
+                searched = method["configurations"] if method["configurations"] > 1 else 0
+                planned = searched * suite["tuning"]["seeds"] if stage == "tune" else suite["final"]["seeds"]
+                for n in suite["target_sizes"]:
+                    counts = committed.get((stage, task["id"], method["label"], n), Counter())
+                    cell = {"stage": stage, "task": task["id"], "label": method["label"], "target_size": n}
+                    missing = max(0, planned - counts.total())
+                    cells.append(cell | {"planned": planned, "missing": missing, "counts": dict(sorted(counts.items()))})
+    reasons = Counter(
+        f"{outcome}: {reason}"
+        for outcome, reason in zip(rows["status"].to_pylist(), rows["reason"].to_pylist(), strict=True)
+        if outcome != "done"
+    )
+    missing = sum(cell["missing"] for cell in cells)
+    return {
+        "suite": suite["name"],
+        "protocol": record["protocol"],
+        "created_at": record["created_at"],
+        "planned": sum(cell["planned"] for cell in cells),
+        "committed": len(rows),
+        "missing": missing,
+        "complete": missing == 0,
+        "counts": dict(sorted(Counter(rows["status"].to_pylist()).items())),
+        "reasons": dict(reasons.most_common(10)),
+        "cells": cells,
+    }
+
+
+def report_command(options: Namespace) -> int:
+    """Write the report and print where it is."""
+    rows = read_rows(options.folders)
+    records = [read_record(folder) for folder in options.folders]
+    folder = options.out or options.folders[0] / "report"
+    try:
+        written = write_report(rows, folder, baseline=options.baseline, campaigns=records)
+    except OSError as error:
+        raise UserError(f"--out {folder}: cannot be written ({error.strerror})") from error
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    for path in written.values():
+        print(path)
+    return 0
+
+
+def leaderboard_command(options: Namespace) -> int:
+    """Print the leaderboard over all target sizes."""
+    rows = read_rows(options.folders)
+    try:
+        board = leaderboard(rows)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    if options.json:
+        print(_json(dataclasses.asdict(board)))
+        return 0
+    console = Console()
+    lines = [
+        [m.method, m.mean_rank, _range(m.rank_low, m.rank_high), m.tie_group, m.win_rate, m.tasks, m.seeds, m.failures]
+        for m in board.methods
+    ]
+    _show(console, ["method", "rank", "95 %", "tie", "win rate", "tasks", "seeds", "failed"], lines)
+    console.print("Methods that share a letter under `tie` cannot be told apart by these rows.")
+    return 0
+
+
+def compare_command(options: Namespace) -> int:
+    """Print the paired comparison of two methods, per target size and over all."""
+    folders = [*options.folders, *([options.board] if options.board else [])]
+    rows = read_rows(folders)
+    labels = set(rows["label"].to_pylist())
+    for option, label in (("--candidate", options.candidate), ("--baseline", options.baseline)):
+        if label not in labels:
+            raise UserError(f"{option} {label}: no rows with that label; {nearest(label, labels)}")
+    if options.candidate == options.baseline:
+        raise UserError("--candidate and --baseline are the same method")
+    if options.margin is not None and not (math.isfinite(options.margin) and options.margin > 0):
+        raise UserError(f"--margin {options.margin}: expected a positive number")
+    try:
+        records = compare(rows, options.baseline, [options.candidate], options.margin)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    if options.json:
+        print(_json([dataclasses.asdict(record) for record in records]))
+        return 0
+    lines = [
+        [
+            "all" if r.target_size is None else r.target_size,
+            r.question,
+            r.tasks,
+            r.mean_difference,
+            _range(r.interval_low, r.interval_high),
+            f"{r.wins}/{r.ties}/{r.losses}",
+            r.p_holm,
+            r.verdict,
+        ]
+        for r in records
+    ]
+    console = Console()
+    console.print(f"{escape(options.candidate)} against {escape(options.baseline)}; positive: the candidate is better")
+    _show(console, ["n", "question", "tasks", "difference", "95 %", "w/t/l", "p (Holm)", "verdict"], lines)
+    for note in dict.fromkeys(r.note for r in records if r.note):
+        console.print(escape(note))
+    return 0
+
+
+def export_command(options: Namespace) -> int:
+    """Write all rows to one file."""
+    rows = read_rows([options.folder])
+    try:
+        tables.export(rows, options.file)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    except OSError as error:
+        raise UserError(f"{options.file}: cannot be written ({error.strerror})") from error
+    print(f"{len(rows)} rows in {options.file}")
+    return 0
+
+
+def _json(document: object) -> str:
+    """One JSON document; NaN and infinity, which JSON lacks, become null."""
+    return json.dumps(_finite(document), indent=1)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _range(low: float | None, high: float | None) -> str:
+    return "-" if low is None or high is None else f"{low:.3g} to {high:.3g}"
+
+
+def _show(console: Console, header: list[str], lines: list[list[Any]]) -> None:
+    """A table of text; None is shown as a dash."""
+    table = Table(box=None, pad_edge=False)
+    for index, name in enumerate(header):
+        table.add_column(name, justify="left" if index == 0 else "right", overflow="fold")
+    for line in lines:
+        table.add_row(*(escape("-" if v is None else f"{v:.3g}" if isinstance(v, float) else str(v)) for v in line))
+    console.print(table)

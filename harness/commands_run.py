@@ -1,0 +1,177 @@
+"""The commands that need tasks and methods: list, plan, run."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from argparse import Namespace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from harness import plan, plugins, seeds
+from harness import suite as suites
+from harness.campaign import Campaign
+from harness.data import copy
+from harness.engines.plain import Plain
+from harness.errors import UserError, nearest
+from harness.fit import Fit
+from harness.method import Method
+from harness.objective import Objective
+from harness.progress import Progress, duration
+from harness.suite import Suite
+from harness.task import Task
+from methods import METHODS
+from tasks import TASKS
+
+CALIBRATION_STEPS = 30
+START_SECONDS = 8.0
+TRIAL_SECONDS = 0.05
+"""What a run costs besides its steps: starting Ray once, and evaluating and recording each trial."""
+
+
+def known_methods() -> dict[str, type[Method]]:
+    """Built-in methods and those of installed packages."""
+    return plugins.installed("pacbench.methods", METHODS, Method)
+
+
+def known_tasks() -> dict[str, type[Task]]:
+    """Built-in tasks and those of installed packages."""
+    return plugins.installed("pacbench.tasks", TASKS, Task)
+
+
+def known_suites() -> dict[str, Path]:
+    """The suite files that come with the program, by name."""
+    folder = Path(str(resources.files("suites")))
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def load_suite(named: str, settings: list[str]) -> Suite:
+    """The suite of that name or path, with `--set` settings applied. Raises: UserError."""
+    known = known_suites()
+    is_path = named.endswith(".toml") or "/" in named
+    if not is_path and named not in known:
+        raise UserError(f"unknown suite {named!r}; {nearest(named, known)} (or give a path to a .toml file)")
+    path = Path(named).expanduser().resolve() if is_path else known[named]
+    raw = suites.read_toml(path)
+    suites.override(raw, settings)
+    suite = suites.parse(raw, str(path) if is_path else f"suite {named}", path.parent, known_methods(), known_tasks())
+    plan.check(suite)
+    return suite
+
+
+def list_command(options: Namespace) -> int:
+    """Print what can be named, one table per kind."""
+    console = Console()
+    if options.what in (None, "methods"):
+        _print(console, "methods", [(name, cls.version, _first_line(cls)) for name, cls in known_methods().items()])
+    if options.what in (None, "tasks"):
+        _print(console, "tasks", [(name, cls.version, _first_line(cls)) for name, cls in known_tasks().items()])
+    if options.what in (None, "suites"):
+        _print(console, "suites", [(name, "", _first_comment(path)) for name, path in known_suites().items()])
+    return 0
+
+
+def plan_command(options: Namespace) -> int:
+    """Print what would run, with an estimate from a few steps of each task's network."""
+    suite = load_suite(options.suite, options.set)
+    tune = plan.tune_trials(suite)
+    final = plan.final_trials(suite, {cell: cell.entrant.method for cell in plan.cells(suite)})
+    sources = plan.source_packs([*tune, *final])
+    seconds_per_step = {task.id: calibrate(task) for task in suite.tasks}
+    core_seconds = sum(
+        trial.task.recipe.source_steps * seconds_per_step[trial.task.id] for pack in sources for trial in pack.trials
+    )
+    blocks = {task.id: len(task.blocks(task.network())) for task in suite.tasks}
+    for trial in (*tune, *final):
+        steps = trial.method.planned_steps(trial.steps, trial.task.recipe.source_steps, blocks[trial.task.id])
+        core_seconds += steps * seconds_per_step[trial.task.id] + TRIAL_SECONDS
+    workers = max(1, int(len(os.sched_getaffinity(0)) // (suite.resources.cpus or 1)))
+    document = {
+        "suite": suite.name,
+        "tasks": [task.id for task in suite.tasks],
+        "methods": [entrant.label for entrant in suite.entrants],
+        "target_sizes": list(suite.target_sizes),
+        "trials": len(tune) + len(final),
+        "tune_trials": len(tune),
+        "final_trials": len(final),
+        "source_models": len(sources),
+        "packs": len(plan.packs(tune)) + len(plan.packs(final)) + len(sources),
+        "estimated_seconds": round(core_seconds / workers + START_SECONDS, 1),
+        "estimated_device_hours": round(core_seconds / 3600, 4),
+        "estimated_from": f"{CALIBRATION_STEPS} steps of each task's network here, {workers} workers; an upper bound"
+        " where a method searches",
+    }
+    if options.json:
+        print(json.dumps(document, indent=1))
+        return 0
+    _print(Console(), f"plan of {suite.name}", [(key, "", _text(value)) for key, value in document.items() if key != "suite"])
+    return 0
+
+
+def calibrate(task: Task) -> float:
+    """Seconds of one training step of the task's network at its batch size on this machine, one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with seeds.seeded("calibration", task.id):
+            network = task.network()
+            head = task.new_head()
+        if head is not None:
+            network.set_submodule(task.head, head)
+        fit = Fit(Plain(), task.recipe, 0, CALIBRATION_STEPS)
+        examples = copy(task.datasets().target_pool)
+        fit([Objective(network, task.loss)], examples, 3)
+        started = time.perf_counter()
+        fit([Objective(network, task.loss)], examples)
+        return (time.perf_counter() - started) / CALIBRATION_STEPS
+    finally:
+        torch.set_num_threads(threads)
+
+
+def run_command(options: Namespace) -> int:
+    """Run or resume a suite; 1 if a trial of the campaign is not done or declined."""
+    suite = load_suite(options.suite, options.set)
+    campaign = Campaign.open(options.out.expanduser().resolve(), suite)
+    started = time.monotonic()
+    from harness.run import FAILURES, run  # Ray is imported only where something runs
+
+    ran = run(campaign, options.address, options.retry_failed, Progress())
+    rows = campaign.ledger.read()
+    statuses = rows["status"].to_pylist()
+    failures = sum(status in FAILURES for status in statuses)
+    summary = f"{sum(ran.values())} trials run, {len(statuses)} committed in {options.out}"
+    print(f"{summary}, {failures} failed; {duration(time.monotonic() - started)}", file=sys.stderr)
+    if failures:
+        print(f"the reasons: pacbench status {options.out}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _print(console: Console, title: str, lines: list[tuple[str, str, str]]) -> None:
+    table = Table(box=None, title=title, title_justify="left", show_header=False, pad_edge=False)
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, version, text in lines:
+        table.add_row(name, version, text)
+    console.print(table)
+    console.print()
+
+
+def _first_line(cls: type[Any]) -> str:
+    return (cls.__doc__ or "").strip().split("\n")[0]
+
+
+def _first_comment(path: Path) -> str:
+    first = path.read_text(encoding="utf-8").split("\n")[0]
+    return first.removeprefix("#").strip() if first.startswith("#") else ""
+
+
+def _text(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,117 @@
+"""fit: the only way anything is trained, by the harness and by methods alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from harness.data import Examples, batch_order, size
+from harness.errors import TrialTimeout
+from harness.flops import training_flops
+from harness.objective import Objective
+from harness.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What became of one objective. last_loss is the loss of the last batch seen; steps counts those taken."""
+
+    steps: int
+    last_loss: float
+    diverged: bool
+
+
+@dataclass(frozen=True)
+class Job:
+    """Objectives of one structure, what they train on, in which order and how fast.
+
+    Shapes: order (steps, batch), int64, indices into the examples.
+    """
+
+    objectives: Sequence[Objective]
+    examples: Examples
+    order: Tensor
+    recipe: Recipe
+    learning_rate: float
+    deadline: float | None
+
+    def check_time(self) -> None:
+        """Raises: TrialTimeout once the deadline (on `time.monotonic`) has passed."""
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            raise TrialTimeout
+
+
+class Engine(Protocol):
+    """Trains every objective of a job in place."""
+
+    name: str
+
+    def train(self, job: Job) -> list[Fitted]: ...
+
+
+class Fit:
+    """Trains objectives in place with the task's recipe, and counts what that costs.
+
+    `steps` is the trial's budget of optimiser steps, for methods that spend fractions of it elsewhere. The batches are
+    the same for every caller with the same `order_seed`, whatever the method. Counters: `steps_taken` over all
+    objectives, `examples_seen`, `flops` (None once torch's counter could not count), `train_seconds`, and
+    `untimed_seconds` spent on counting itself.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        recipe: Recipe,
+        order_seed: int,
+        steps: int,
+        learning_rate_factor: float = 1.0,
+        deadline: float | None = None,
+    ) -> None:
+        self.steps = steps
+        self.steps_taken = 0
+        self.examples_seen = 0
+        self.flops: float | None = 0.0
+        self.train_seconds = 0.0
+        self.untimed_seconds = 0.0
+        self._engine = engine
+        self._recipe = recipe
+        self._order_seed = order_seed
+        self._learning_rate = recipe.learning_rate * learning_rate_factor
+        self._deadline = deadline
+
+    def __call__(self, objectives: Sequence[Objective], examples: Examples, steps: int | None = None) -> list[Fitted]:
+        """Train `objectives`, all of one structure, on `examples`; one result each, in order.
+
+        A loss that is not finite ends that objective's training and marks its result, it does not raise.
+        Raises: TrialTimeout.
+        """
+        count = self.steps if steps is None else steps
+        order = batch_order(size(examples), self._recipe.batch_size, count, self._order_seed)
+        order = order.to(next(iter(examples.values())).device)
+        self._count_flops(objectives, examples, order)
+        started = time.perf_counter()
+        job = Job(objectives, examples, order, self._recipe, self._learning_rate, self._deadline)
+        results = self._engine.train(job)
+        self.train_seconds += time.perf_counter() - started
+        self.steps_taken += sum(result.steps for result in results)
+        self.examples_seen += sum(result.steps for result in results) * order.shape[1]
+        return results
+
+    def _count_flops(self, objectives: Sequence[Objective], examples: Examples, order: Tensor) -> None:
+        started = time.perf_counter()
+        if len(order):
+            batch = {name: tensor[order[0]] for name, tensor in examples.items()}
+            for objective in objectives:
+                counted = training_flops(objective, batch)
+                self.flops = None if counted is None or self.flops is None else self.flops + counted * len(order)
+        self.untimed_seconds += time.perf_counter() - started
+
+
+def all_finite(losses: Tensor) -> bool:
+    """True if every loss is finite; one synchronisation with the device."""
+    return bool(torch.isfinite(losses).all())

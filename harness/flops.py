@@ -1,0 +1,42 @@
+"""FLOPs of one training step, by torch's own counter."""
+
+from __future__ import annotations
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from harness.data import Examples
+from harness.objective import Objective
+
+_COUNTED: dict[object, float | None] = {}
+
+
+def training_flops(objective: Objective, batch: Examples) -> float | None:
+    """Floating-point operations of one forward and backward pass on `batch`; None where torch cannot count them.
+
+    torch counts matrix products, convolutions and attention. Neither gradients nor random state are left behind.
+    The count of a structure (class, loss, parameters and batch shapes) is kept, since it is the same for all its trials.
+    """
+    structure = _structure(objective, batch)
+    if structure not in _COUNTED:
+        _COUNTED[structure] = _count(objective, batch)
+    return _COUNTED[structure]
+
+
+def _structure(objective: Objective, batch: Examples) -> object:
+    modules = tuple((name, type(module).__qualname__) for name, module in objective.named_modules())
+    parameters = tuple((n, p.shape, p.requires_grad) for n, p in objective.named_parameters())
+    return (type(objective), objective.loss, modules, parameters, tuple((n, t.shape, t.dtype) for n, t in batch.items()))
+
+
+def _count(objective: Objective, batch: Examples) -> float | None:
+    try:
+        with torch.random.fork_rng(), FlopCounterMode(display=False) as counter:
+            loss = objective(batch)
+            if loss.requires_grad:
+                loss.backward()
+    except (RuntimeError, NotImplementedError):
+        return None
+    finally:
+        objective.zero_grad(set_to_none=True)
+    return float(counter.get_total_flops())

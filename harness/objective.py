@@ -1,0 +1,102 @@
+"""Objective: what to minimise on the target, as parameters, buffers and a pure forward."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from harness.data import Examples
+
+Loss = Callable[[nn.Module, Examples], Tensor]
+
+
+class Objective(nn.Module):
+    """The scalar to minimise: loss of the network on a batch plus the method's penalty.
+
+    What trains is what has `requires_grad`. What a method remembers besides belongs in frozen parameters where it has
+    a weight's size (anchors, masks: they can be sharded) and in buffers where it is a scalar (a penalty's weight).
+    `forward` must be pure, so that the same file trains alone, as one lane of many under `torch.func.vmap`, or sharded.
+    """
+
+    frozen_statistics = True
+
+    def __init__(self, network: nn.Module, loss: Loss) -> None:
+        super().__init__()
+        self.network = network
+        self.loss = loss
+
+    def forward(self, batch: Examples) -> Tensor:
+        """Shapes: batch tensors (batch, ...); the result is a scalar."""
+        return self.loss(self.network, batch) + self.penalty()
+
+    def penalty(self) -> Tensor | float:
+        """What the method adds to the loss; nothing by default."""
+        return 0.0
+
+    def train(self, mode: bool = True) -> Objective:
+        """Training mode, except that BatchNorm keeps its statistics frozen unless this is the source's own training."""
+        super().train(mode)
+        for module in self.modules():
+            if self.frozen_statistics and isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+        return self
+
+    def trained_entries(self) -> int:
+        """How many numbers can move; a method whose mask holds part of a tensor still says so here."""
+        return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
+
+    def finish(self) -> nn.Module:
+        """The plain deployable network: a copy with every parametrization folded into its weight."""
+        network = copy.deepcopy(self.network)
+        for module in list(network.modules()):
+            if parametrize.is_parametrized(module):
+                _fold(module)
+        return network.requires_grad_(True).eval()
+
+    def recover(self) -> nn.Module | None:
+        """The source network given back from the adapted one, where the method can; None where it cannot."""
+        return None
+
+    def artifact(self) -> dict[str, Tensor]:
+        """What must be stored beside the source checkpoint to rebuild the finished network."""
+        return {name: tensor.detach() for name, tensor in self.named_parameters() if tensor.requires_grad}
+
+    def report(self) -> dict[str, str]:
+        """The method's own remarks for the row's `extra` column."""
+        return {}
+
+
+def _fold(module: nn.Module) -> None:
+    """Turn each parametrized weight of a copied module into a plain parameter.
+
+    torch's own removal deletes the weight's property from a class that copies share, and so breaks the original.
+    """
+    names = list(module.parametrizations)  # type: ignore[arg-type]
+    weights = {name: getattr(module, name).detach().clone() for name in names}
+    module.__class__ = parametrize.type_before_parametrizations(module)
+    del module.parametrizations
+    for name, weight in weights.items():
+        module.register_parameter(name, nn.Parameter(weight))
+
+
+def kernels(network: nn.Module) -> Iterator[tuple[str, nn.Module, str, nn.Parameter]]:
+    """Every weight of two or more dimensions as (full name, module, name in the module, parameter), in module order."""
+    for prefix, module in network.named_modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            if parameter.dim() >= 2:
+                yield f"{prefix}.{name}" if prefix else name, module, name, parameter
+
+
+def within(name: str, prefix: str) -> bool:
+    """True if the parameter or module `name` is `prefix` itself or lies below it."""
+    return name == prefix or name.startswith(f"{prefix}.")
+
+
+def train_only(network: nn.Module, *prefixes: str) -> nn.Module:
+    """Freeze every parameter that does not lie within one of the prefixes; returns the network."""
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(any(within(name, prefix) for prefix in prefixes))
+    return network

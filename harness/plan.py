@@ -1,0 +1,246 @@
+"""Plan: a suite becomes trials, trials become packs."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from harness import seeds
+from harness.data import check_target_size, content_hash, size
+from harness.method import Method
+from harness.settings import build
+from harness.suite import TABLES, Entrant, Suite
+from harness.task import Task
+
+PROTOCOL: Final = 1
+"""Number of the rules in PROTOCOL.md. Part of every key; rows of different numbers are never averaged."""
+
+TUNING_SEED: Final = 10_000
+"""Tuning seeds are 10000, 10001, ...; final seeds 0, 1, ...: never shared."""
+
+Stage = Literal["tune", "final"]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a task's data without training: content hashes, and how many target examples there are."""
+
+    data_hash: str
+    source_hash: str
+    pool_size: int
+
+
+@functools.lru_cache(maxsize=64)
+def facts(task: Task) -> Facts:
+    """Hashes of all the task's data, and of its source part."""
+    sets = task.datasets()
+    source = {"source_train": sets.source_train, "source_test": sets.source_test}
+    target = {"target_pool": sets.target_pool, "target_test": sets.target_test}
+    return Facts(content_hash({**source, **target}), content_hash(source), size(sets.target_pool))
+
+
+def check(suite: Suite) -> None:
+    """Raises: UserError if a task has too few examples for a target size."""
+    for task in suite.tasks:
+        for n in suite.target_sizes:
+            check_target_size(n, facts(task).pool_size, f"suite {suite.name!r}: target_sizes, task {task.id}")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training of one method on one task, and everything its number depends on.
+
+    Keys are hashes of canonical JSON. source_key derives the source model; pair_key order and head initialisation, so
+    that rivals are paired; draw_key the examples, nested over target sizes; key names the row and derives what only
+    the method draws. attempt, trial_seconds and engine_reason are not part of any key.
+    """
+
+    suite: str
+    stage: Stage
+    task: Task
+    facts: Facts
+    method: Method
+    label: str
+    target_size: int
+    seed: int
+    steps: int
+    trial_seconds: float
+    tuning_configs: int
+    tuning_seeds: int
+    engine: str = "plain"
+    engine_reason: str = ""
+    precision: str = "float32"
+    world_size: int = 1
+    attempt: int = 1
+
+    @property
+    def config(self) -> dict[str, object]:
+        """Every hyper-parameter of the method."""
+        return settings_of(self.method)
+
+    @functools.cached_property
+    def source_key(self) -> str:
+        task = self.task
+        made_of = [PROTOCOL, task.name, task.version, task.source_parameters(), self.facts.source_hash]
+        return seeds.digest([*made_of, dataclasses.asdict(task.recipe), self.seed])
+
+    @functools.cached_property
+    def draw_key(self) -> str:
+        return seeds.digest([self.source_key, dataclasses.asdict(self.task), self.facts.data_hash])
+
+    @functools.cached_property
+    def pair_key(self) -> str:
+        return seeds.digest([self.draw_key, self.target_size])
+
+    @functools.cached_property
+    def prepare_key(self) -> str:
+        method = self.method
+        read = {name: self.config[name] for name in method.prepare_fields}
+        return seeds.digest([self.source_key, method.name, method.version, read, self.engine])
+
+    @functools.cached_property
+    def key(self) -> str:
+        method = [self.label, self.method.name, self.method.version, self.config]
+        return seeds.digest(
+            [self.pair_key, self.stage, method, self.steps, self.precision, self.world_size, self.engine]
+        )
+
+
+def settings_of(method: Method) -> dict[str, object]:
+    """Every hyper-parameter of a method, by name."""
+    return dataclasses.asdict(method)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is tuned together: one task, one entrant, one target size."""
+
+    task: Task
+    entrant: Entrant
+    target_size: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.task.id} / {self.entrant.label} / n={self.target_size}"
+
+
+@dataclass(frozen=True)
+class Pack:
+    """What Ray schedules: trials of one stage, task, entrant and seed, which share source and prepared networks.
+
+    kind "source" trains the source model of its first trial and nothing else.
+    """
+
+    kind: Literal["source", "trials"]
+    trials: tuple[Trial, ...]
+
+
+def cells(suite: Suite) -> list[Cell]:
+    """All cells of a suite, in the suite's order."""
+    return [Cell(t, e, n) for t in suite.tasks for e in suite.entrants for n in suite.target_sizes]
+
+
+def configurations(entrant: Entrant, count: int) -> list[Method]:
+    """The default configuration and `count` - 1 drawn from the method's space, the same for every task and size.
+
+    Pinned hyper-parameters stay as given. With nothing left to tune there is one configuration.
+    """
+    default = entrant.method
+    space = {name: dist for name, dist in sorted(default.space.items()) if name not in entrant.pinned}
+    if not space:
+        return [default]
+    key = seeds.digest([PROTOCOL, default.name, default.version, dataclasses.asdict(default), sorted(entrant.pinned)])
+    rng = np.random.default_rng(seeds.derive(key, "configurations"))
+    drawn = [default]
+    for _ in range(100 * count):
+        if len(drawn) == count:
+            break
+        sampled = {name: dist.sample(rng) for name, dist in space.items()}
+        settings = dataclasses.asdict(default) | sampled
+        candidate = build(type(default), settings, f"method {default.name}, drawn from its space")
+        if candidate not in drawn:
+            drawn.append(candidate)
+    return drawn
+
+
+def resolved(suite: Suite) -> dict[str, Any]:
+    """The suite as JSON values, every default spelled out: what campaign.json holds and is compared by."""
+    tasks = [
+        {"id": task.id, "name": task.name, "version": task.version, "parameters": dataclasses.asdict(task)}
+        for task in suite.tasks
+    ]
+    methods = [
+        {
+            "label": entrant.label,
+            "name": entrant.method.name,
+            "version": entrant.method.version,
+            "defaults": settings_of(entrant.method),
+            "pinned": sorted(entrant.pinned),
+            "configurations": len(configurations(entrant, suite.tuning.configs)),
+        }
+        for entrant in suite.entrants
+    ]
+    tables = {name: dataclasses.asdict(getattr(suite, name)) for name in TABLES}
+    return {"name": suite.name, "tasks": tasks, "methods": methods, "target_sizes": list(suite.target_sizes), **tables}
+
+
+def tune_trials(suite: Suite) -> list[Trial]:
+    """Every configuration of every cell on every tuning seed; none where a cell has one configuration only."""
+    trials = []
+    for cell in cells(suite):
+        candidates = configurations(cell.entrant, suite.tuning.configs)
+        if len(candidates) == 1:
+            continue
+        for method in candidates:
+            for seed in range(suite.tuning.seeds):
+                trials.append(_trial(suite, cell, "tune", method, TUNING_SEED + seed))
+    return trials
+
+
+def final_trials(suite: Suite, selected: Mapping[Cell, Method]) -> list[Trial]:
+    """The selected configuration of every cell on every final seed."""
+    return [
+        _trial(suite, cell, "final", selected[cell], seed) for cell in cells(suite) for seed in range(suite.final.seeds)
+    ]
+
+
+def _trial(suite: Suite, cell: Cell, stage: Stage, method: Method, seed: int) -> Trial:
+    return Trial(
+        suite=suite.name,
+        stage=stage,
+        task=cell.task,
+        facts=facts(cell.task),
+        method=method,
+        label=cell.entrant.label,
+        target_size=cell.target_size,
+        seed=seed,
+        steps=suite.budget.steps,
+        trial_seconds=suite.budget.trial_seconds,
+        tuning_configs=len(configurations(cell.entrant, suite.tuning.configs)),
+        tuning_seeds=suite.tuning.seeds,
+        engine_reason="asked for by the suite" if suite.engine.name == "plain" else "auto: plain is the only engine",
+    )
+
+
+def next_attempt(trial: Trial, attempt: int) -> Trial:
+    """The same trial, to be committed as the attempt after `attempt`."""
+    return dataclasses.replace(trial, attempt=attempt + 1)
+
+
+def packs(trials: Iterable[Trial]) -> list[Pack]:
+    """Trials grouped by stage, task, label and seed, in plan order."""
+    groups: dict[object, list[Trial]] = {}
+    for trial in trials:
+        groups.setdefault((trial.stage, trial.task, trial.label, trial.seed), []).append(trial)
+    return [Pack("trials", tuple(group)) for group in groups.values()]
+
+
+def source_packs(trials: Iterable[Trial]) -> list[Pack]:
+    """One pack per source model that the trials need."""
+    first = {trial.source_key: trial for trial in reversed(list(trials)) if trial.method.pretrained}
+    return [Pack("source", (trial,)) for trial in reversed(first.values())]

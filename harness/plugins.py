@@ -1,0 +1,87 @@
+"""Methods and tasks from outside: installed packages (entry points), and single files that a suite names."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UserError
+
+
+def installed(group: str, own: Mapping[str, type[Any]], base: type[Any]) -> dict[str, type[Any]]:
+    """Our own classes, and those that other packages declare under the entry point `group`; ours first.
+
+    Raises: UserError if a package cannot be loaded, declares something else, or takes a name that is in use.
+    """
+    found = dict(own)
+    for entry in metadata.entry_points(group=group):
+        where = f"package {entry.dist.name if entry.dist else '?'}, entry point {entry.name!r}"
+        try:
+            cls = entry.load()
+        except (Exception, SystemExit) as error:
+            raise UserError(f"{where}: cannot be loaded ({type(error).__name__}: {error})") from error
+        if not (isinstance(cls, type) and issubclass(cls, base)):
+            raise UserError(f"{where}: {cls!r} is not a {base.__name__}")
+        if cls.name in found:
+            raise UserError(f"{where}: the name {cls.name!r} is already taken by {found[cls.name].__module__}")
+        found[cls.name] = cls
+    return found
+
+
+def from_file(path: Path, base: type[Any], where: str) -> type[Any]:
+    """The one class derived from `base` that a Python file defines.
+
+    The file's hash joins the class's version, so an edited file is another method. The class travels to workers by
+    value: nodes need not see the file. Raises: UserError.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{where}: cannot read {path} ({error.strerror})") from error
+    fingerprint = hashlib.sha256(content).hexdigest()[:12]
+    name = f"pacbench_file_{fingerprint}"
+    if name not in sys.modules:
+        _execute(path, name, where)
+    classes = [
+        value
+        for value in vars(sys.modules[name]).values()
+        if isinstance(value, type) and issubclass(value, base) and value.__module__ == name
+    ]
+    if len(classes) != 1:
+        raise UserError(f"{where}: {path} defines {len(classes)} classes derived from {base.__name__}; expected one")
+    (cls,) = classes
+    _check_facts(cls, base, f"{where}: {path}")
+    if fingerprint not in cls.version:
+        cls.version = f"{cls.version}+{fingerprint}"
+    return cls
+
+
+def _execute(path: Path, name: str, where: str) -> None:
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UserError(f"{where}: {path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise UserError(f"{where}: {path} cannot be loaded ({type(error).__name__}: {error})") from error
+
+
+def _check_facts(cls: type[Any], base: type[Any], where: str) -> None:
+    if "__dataclass_params__" not in vars(cls) or not cls.__dataclass_params__.frozen:
+        raise UserError(f"{where}: class {cls.__name__} must be decorated with @dataclass(frozen=True)")
+    for fact in ("name", "version"):
+        if not isinstance(getattr(cls, fact, None), str):
+            raise UserError(f"{where}: class {cls.__name__} lacks the text {fact!r}")
+
+
+def by_value_modules() -> list[Any]:
+    """The modules of files loaded so far, for a pickler that must carry them."""
+    return [module for name, module in sys.modules.items() if name.startswith("pacbench_file_")]

@@ -1,0 +1,60 @@
+"""Run a campaign: source models, tuning, selection, final seeds. Resume is plan minus committed."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from harness import plan, schedule
+from harness.campaign import Campaign
+from harness.plan import Pack, Trial
+from harness.progress import Progress
+from harness.trial import lost
+
+FAILURES = ("failed", "diverged", "oom", "timeout")
+
+
+def run(campaign: Campaign, address: str | None, retry_failed: bool, progress: Progress) -> Counter[str]:
+    """Run what is missing; returns the statuses of the trials that ran now.
+
+    With `retry_failed` final trials that are not done run again as a new attempt; tuning is not repeated, since its
+    selection was recorded before the first test score. Raises: UserError, KeyboardInterrupt.
+    """
+    tune = campaign.missing(plan.tune_trials(campaign.suite))
+    final = _missing_finals(campaign, retry_failed)
+    if tune or final:
+        with schedule.cluster(address):
+            _train_sources(campaign, [*tune, *final], progress)
+            _complete(campaign, tune, "tune", progress)
+            _complete(campaign, _missing_finals(campaign, retry_failed), "final", progress)
+        progress.end()
+    return progress.counts
+
+
+def _missing_finals(campaign: Campaign, retry_failed: bool) -> list[Trial]:
+    """The final trials still to run; where a cell is not tuned yet its default stands in for the configuration."""
+    selected = campaign.select()
+    methods = {cell: selected.get(cell, cell.entrant.method) for cell in plan.cells(campaign.suite)}
+    return campaign.missing(plan.final_trials(campaign.suite, methods), retry_failed)
+
+
+def _train_sources(campaign: Campaign, trials: list[Trial], progress: Progress) -> None:
+    packs = [p for p in plan.source_packs(trials) if not (campaign.cache / f"source-{p.trials[0].source_key}.pt").exists()]
+    if packs:
+        progress.begin("source models", len(packs))
+        schedule.run_packs(packs, campaign.folder, campaign.suite.resources, progress)
+
+
+def _complete(campaign: Campaign, trials: list[Trial], stage: str, progress: Progress) -> None:
+    """Run the trials until each has a row. A pack whose worker died runs again trial by trial, so that only the guilty
+    one is left without a row of its own; it gets one that says so."""
+    if not trials:
+        return
+    progress.begin(stage, len(trials))
+    schedule.run_packs(plan.packs(trials), campaign.folder, campaign.suite.resources, progress)
+    if left := campaign.missing(trials):
+        progress.note(f"a worker died; its {len(left)} trials run again one by one")
+        singles = [Pack("trials", (trial,)) for trial in left]
+        schedule.run_packs(singles, campaign.folder, campaign.suite.resources, progress)
+    for trial in campaign.missing(trials):
+        campaign.ledger.append([lost(trial, "the worker process died while this trial ran")])
+        progress.add(["failed"])

@@ -1,0 +1,151 @@
+"""Ray Tune runs the packs: first in first out, actors reused. The only file that imports ray."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+from ray import cloudpickle, tune
+
+from harness import trial as trials
+from harness.errors import UserError
+from harness.ledger import Ledger
+from harness.plan import Pack
+from harness.plugins import by_value_modules
+from harness.progress import Progress
+from harness.source import Store
+from harness.suite import Resources
+
+PACKS_PER_RUN = 300
+"""Tune's driver memory and state file grow with the trials of one run; a new run starts afresh."""
+
+
+class PackRunner(tune.Trainable):  # type: ignore[misc]
+    """The actor: runs one pack per Tune trial, commits its rows, and is then used again."""
+
+    def setup(self, config: dict[str, Any], packs: Sequence[Pack], folder: Path, cuda: bool, alone: bool) -> None:
+        """One thread per worker, unless the pack has the machine alone; first calls are made here, untimed."""
+        torch.set_num_threads(1)
+        self.packs, self.alone = packs, alone
+        self.ledger = Ledger(folder)
+        self.store = Store(folder / "cache", torch.device("cuda" if cuda else "cpu"))
+        trials.warm_up(self.store)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        return True
+
+    def step(self) -> dict[str, Any]:
+        pack = self.packs[self.config["pack"]]
+        if pack.kind == "source":
+            trials.train_source(pack.trials[0], self.store)
+            return {"done": True, "statuses": []}
+        rows = [trials.run(trial, self.store, self.alone) for trial in pack.trials]
+        self.ledger.append(rows)
+        return {"done": True, "statuses": [row["status"] for row in rows]}
+
+
+class _Watch(tune.Callback):  # type: ignore[misc]
+    """Tells the progress display what each finished pack brought."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self.progress.add(trial.last_result.get("statuses", []))
+
+
+@contextmanager
+def cluster(address: str | None) -> Iterator[None]:
+    """An embedded local Ray for the block, or the cluster at `address`; Ray's own logs stay out of the terminal.
+
+    Raises: UserError if there is no cluster at the address.
+    """
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    local = {"include_dashboard": False} if address is None else {}
+    with _away_from_users_folder():
+        try:
+            ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **local)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise UserError(f"--address {address}: no Ray cluster there ({error})") from error
+        for module in by_value_modules():
+            cloudpickle.register_pickle_by_value(module)
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _away_from_users_folder() -> Iterator[None]:
+    """Ray puts the current folder on its workers' path, where a user's own `tasks/` would shadow ours."""
+    here = Path.cwd()
+    with tempfile.TemporaryDirectory(prefix="pacbench-") as empty:
+        os.chdir(empty)
+        try:
+            yield
+        finally:
+            os.chdir(here)
+
+
+def slots(resources: Resources) -> int:
+    """How many packs run at once. Raises: UserError if no node can ever hold one."""
+    cpus, gpus, memory = _request(resources)
+    fitting = 0
+    for node in ray.nodes():
+        if node["Alive"]:
+            has = node["Resources"]
+            room = [has.get("CPU", 0) / cpus]
+            room += [has.get("GPU", 0) / gpus] if gpus else []
+            room += [has.get("memory", 0) / memory] if memory else []
+            fitting += int(min(room))
+    if not fitting:
+        asked = f"{cpus:g} CPUs, {gpus:g} GPUs, {memory / 1e9:g} GB"
+        raise UserError(f"[resources]: a pack asks for {asked}; no node of the cluster has that much")
+    return fitting
+
+
+def run_packs(packs: Sequence[Pack], folder: Path, resources: Resources, progress: Progress) -> None:
+    """Run every pack; rows are committed by the workers. A pack whose worker died leaves no rows."""
+    concurrent = slots(resources)
+    for start in range(0, len(packs), PACKS_PER_RUN):
+        _run_tuner(packs[start : start + PACKS_PER_RUN], folder, resources, concurrent, progress)
+
+
+def _request(resources: Resources) -> tuple[float, float, float]:
+    gpus = resources.gpus if resources.gpus is not None else (1.0 if torch.cuda.is_available() else 0.0)
+    return resources.cpus or 1.0, gpus, (resources.memory_gb or 0.0) * 1e9
+
+
+def _run_tuner(packs: Sequence[Pack], folder: Path, resources: Resources, concurrent: int, progress: Progress) -> None:
+    cpus, gpus, memory = _request(resources)
+    request = {"cpu": cpus, "gpu": gpus} | ({"memory": memory} if memory else {})
+    runner = tune.with_parameters(
+        PackRunner, packs=list(packs), folder=folder.resolve(), cuda=gpus > 0, alone=concurrent == 1
+    )
+    storage = tempfile.mkdtemp(prefix="pacbench-tune-")
+    try:
+        tune.Tuner(
+            tune.with_resources(runner, request),
+            param_space={"pack": tune.grid_search(list(range(len(packs))))},
+            tune_config=tune.TuneConfig(max_concurrent_trials=concurrent, reuse_actors=True),
+            run_config=tune.RunConfig(
+                storage_path=storage,
+                name="packs",
+                verbose=0,
+                callbacks=[_Watch(progress)],
+                failure_config=tune.FailureConfig(max_failures=0),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+            ),
+        ).fit()
+    finally:
+        shutil.rmtree(storage, ignore_errors=True)

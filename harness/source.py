@@ -1,0 +1,146 @@
+"""Source models and prepared networks: trained once, cached by content, shared by every trial that can share them."""
+
+from __future__ import annotations
+
+import functools
+import os
+import pickle
+import uuid
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from harness import cost, data, seeds
+from harness.data import Datasets
+from harness.engines.plain import Plain
+from harness.errors import Declined, Diverged
+from harness.evaluate import native_score, signed_score
+from harness.fit import Fit
+from harness.method import Problem
+from harness.objective import Objective
+from harness.plan import Trial
+from harness.task import Task
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network with what it took to make it. score: on the source test split, None where there is none."""
+
+    network: nn.Module
+    score: float | None
+    steps: int
+    seconds: float
+
+
+@functools.lru_cache(maxsize=4)
+def datasets(task: Task) -> Datasets:
+    """The task's data, built once per process."""
+    return task.datasets()
+
+
+def problem(task: Task, network: nn.Module, train: data.Examples, *, new_head: bool, steps: int) -> Problem:
+    """What a method may see: examples in memory of their own, and static functions. No handle on task or test split."""
+    return Problem(
+        train=train,
+        loss=task.loss,
+        score=partial(signed_score, task.predict, task.score, task.higher_is_better),
+        head=task.head,
+        new_head=new_head,
+        blocks=task.blocks(network),
+        steps=steps,
+    )
+
+
+class Store:
+    """A folder of trained networks. Two workers that make the same one write the same content."""
+
+    def __init__(self, folder: Path, device: torch.device) -> None:
+        self.folder = folder
+        self.device = device
+
+    def untrained(self, task: Task, key: str) -> nn.Module:
+        """The task's network with initial weights derived from `key`."""
+        with seeds.seeded(key, "initial weights"):
+            return task.network().to(self.device)
+
+    def source(self, trial: Trial) -> Model:
+        """The source model of a trial. Raises: Declined without source data, Diverged."""
+        task, key = trial.task, trial.source_key
+        network = self.untrained(task, key)
+        saved = self._load(f"source-{key}")
+        if saved is None:
+            examples = datasets(task).source_train
+            if examples is None:
+                raise Declined(f"{task.id} has no source data to train a source model on")
+            fit = Fit(Plain(), task.recipe, seeds.derive(key, "source order"), task.recipe.source_steps)
+            objective = Objective(network, task.loss)
+            objective.frozen_statistics = False
+            started = cost.now(self.device)
+            with seeds.seeded(key, "source training"):
+                (result,) = fit([objective], data.copy(examples, self.device))
+            seconds = cost.now(self.device) - started - fit.untimed_seconds
+            if result.diverged:
+                raise Diverged("source model: the loss became NaN or infinite")
+            saved = self._save(f"source-{key}", Model(network, self.source_score(task, network), fit.steps_taken, seconds))
+        return _restore(network, saved)
+
+    def prepared(self, trial: Trial, source: Model) -> Model:
+        """The source model after the method's `prepare`. Raises: what `prepare` raises."""
+        task, method, key = trial.task, trial.method, trial.prepare_key
+        network = self.untrained(task, trial.source_key)
+        saved = self._load(f"prepared-{key}")
+        if saved is None:
+            examples = datasets(task).source_train
+            if examples is None and method.needs_source_data:
+                raise Declined(f"{method.name} needs source data and {task.id} has none")
+            steps = task.recipe.source_steps
+            fit = Fit(Plain(), task.recipe, seeds.derive(trial.source_key, "prepare order"), steps)
+            own = data.copy(examples if method.needs_source_data and examples else {}, self.device)
+            network.load_state_dict(source.network.state_dict())
+            started = cost.now(self.device)
+            with seeds.seeded(key, "prepare"):
+                network = method.prepare(network, problem(task, network, own, new_head=False, steps=steps), fit)
+            seconds = cost.now(self.device) - started - fit.untimed_seconds
+            saved = self._save(
+                f"prepared-{key}", Model(network, self.source_score(task, network), fit.steps_taken, seconds)
+            )
+        return _restore(self.untrained(task, trial.source_key), saved)
+
+    def source_score(self, task: Task, network: nn.Module) -> float | None:
+        """The score on the source test split in native units; None where the task has none."""
+        examples = datasets(task).source_test
+        if examples is None:
+            return None
+        return native_score(task.predict, task.score, network, data.copy(examples, self.device))
+
+    def _load(self, name: str) -> dict[str, Any] | None:
+        """A saved model; None if there is none or its file is damaged (it is then made again)."""
+        try:
+            saved: dict[str, Any] = torch.load(self.folder / f"{name}.pt", map_location=self.device, weights_only=True)
+        except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
+            return None
+        return saved
+
+    def _save(self, name: str, model: Model) -> dict[str, Any]:
+        state = {key: tensor.detach() for key, tensor in model.network.state_dict().items()}
+        saved = {"state": state, "score": model.score, "steps": model.steps, "seconds": model.seconds}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        staged = self.folder / f".tmp-{uuid.uuid4().hex}"
+        torch.save(saved, staged)
+        os.replace(staged, self.folder / f"{name}.pt")
+        return saved
+
+
+def _restore(network: nn.Module, saved: dict[str, Any]) -> Model:
+    """The saved model in an untrained network of the task; buffers that `prepare` added are registered again."""
+    known = set(network.state_dict())
+    for name in saved["state"]:
+        if name not in known:
+            path, _, leaf = name.rpartition(".")
+            network.get_submodule(path).register_buffer(leaf, torch.empty_like(saved["state"][name]))
+    network.load_state_dict(saved["state"])
+    return Model(network, saved["score"], saved["steps"], saved["seconds"])

@@ -1,0 +1,195 @@
+"""Suite: a TOML file becomes validated, frozen dataclasses. Unknown keys are refused, every message says where."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UserError, nearest
+from harness.method import Method
+from harness.plugins import from_file
+from harness.settings import build, setting
+from harness.task import Task, check_task_class
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """configs: configurations per cell, the default among them; 1 is no search. seeds: seeds each is judged on."""
+
+    configs: int = setting(4, low=1)
+    seeds: int = setting(2, low=1)
+
+
+@dataclass(frozen=True)
+class Final:
+    """seeds: fresh seeds of the selected configuration."""
+
+    seeds: int = setting(5, low=1)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """steps: optimiser steps on the target. trial_seconds: time limit of a trial."""
+
+    steps: int = setting(500, low=1)
+    trial_seconds: float = setting(600.0, low=0.1)
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Of each pack; None: from task and engine."""
+
+    cpus: float | None = setting(None, low=0.001)
+    gpus: float | None = setting(None, low=0.0)
+    memory_gb: float | None = setting(None, low=0.001)
+
+
+@dataclass(frozen=True)
+class EngineChoice:
+    """auto lets a deterministic rule choose."""
+
+    name: str = setting("auto", options=("auto", "plain"))
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A method in a suite: its default configuration with the pinned hyper-parameters, and the label of its rows."""
+
+    label: str
+    method: Method
+    pinned: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A validated suite."""
+
+    name: str
+    tasks: tuple[Task, ...]
+    entrants: tuple[Entrant, ...]
+    target_sizes: tuple[int, ...]
+    tuning: Tuning = field(default_factory=Tuning)
+    final: Final = field(default_factory=Final)
+    budget: Budget = field(default_factory=Budget)
+    resources: Resources = field(default_factory=Resources)
+    engine: EngineChoice = field(default_factory=EngineChoice)
+
+
+TABLES = {"tuning": Tuning, "final": Final, "budget": Budget, "resources": Resources, "engine": EngineChoice}
+LISTS = ("tasks", "methods", "target_sizes")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The file's content. Raises: UserError if it cannot be read or is not TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot read the suite ({error})") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path}: not valid TOML: {error}") from error
+
+
+def override(raw: dict[str, Any], settings: list[str]) -> None:
+    """Apply `key=value` settings in place; keys are dotted paths, values TOML values or else plain text.
+
+    Raises: UserError for a setting without `=` or a path through something that is not a table.
+    """
+    for given in settings:
+        path, equals, text = given.partition("=")
+        *tables, last = path.strip().split(".")
+        if not equals or not last:
+            raise UserError(f"--set {given}: expected key=value, for instance final.seeds=3")
+        place = raw
+        for table in tables:
+            place = place.setdefault(table, {})
+            if not isinstance(place, dict):
+                raise UserError(f"--set {given}: {table!r} is not a table")
+        try:
+            place[last] = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            place[last] = text.strip()
+
+
+def parse(
+    raw: Mapping[str, Any], where: str, folder: Path, methods: Mapping[str, type[Method]], tasks: Mapping[str, type[Task]]
+) -> Suite:
+    """A suite from its TOML content. Files named in it are relative to `folder`. Raises: UserError."""
+    known = ("name", *LISTS, *TABLES)
+    for key in raw:
+        if key not in known:
+            raise UserError(f"{where}: unknown key {key!r}; {nearest(key, known)}")
+    name = raw.get("name")
+    if not isinstance(name, str) or not name.strip():
+        raise UserError(f"{where}: name = {name!r}; expected a text that names the suite")
+    for key in LISTS:
+        if not isinstance(raw.get(key), list) or not raw[key]:
+            raise UserError(f"{where}: {key} = {raw.get(key)!r}; expected a list with at least one entry")
+    tables = {}
+    for key, cls in TABLES.items():
+        table = raw.get(key, {})
+        if not isinstance(table, dict):
+            raise UserError(f"{where}: {key} = {table!r}; expected a table [{key}]")
+        tables[key] = build(cls, table, f"{where}: [{key}]")
+    suite = Suite(
+        name=name,
+        tasks=tuple(_task(entry, f"{where}: tasks[{i}]", folder, tasks) for i, entry in enumerate(raw["tasks"])),
+        entrants=tuple(
+            _entrant(entry, f"{where}: methods[{i}]", folder, methods) for i, entry in enumerate(raw["methods"])
+        ),
+        target_sizes=tuple(_size(entry, f"{where}: target_sizes[{i}]") for i, entry in enumerate(raw["target_sizes"])),
+        **tables,
+    )
+    _refuse_doubles([task.id for task in suite.tasks], f"{where}: tasks")
+    _refuse_doubles([entrant.label for entrant in suite.entrants], f"{where}: methods (labels)")
+    _refuse_doubles([str(size) for size in suite.target_sizes], f"{where}: target_sizes")
+    return suite
+
+
+def _named(
+    entry: Any, where: str, folder: Path, known: Mapping[str, type[Any]], base: type[Any]
+) -> tuple[type[Any], dict[str, Any]]:
+    """The class an entry names (a known name, or a path to a .py file) and the settings given with it."""
+    given = {"name": entry} if isinstance(entry, str) else dict(entry) if isinstance(entry, dict) else {}
+    name = given.pop("name", None)
+    if not isinstance(name, str):
+        raise UserError(f"{where} = {entry!r}; expected a name, or a table with a name")
+    if name.endswith(".py"):
+        return from_file(folder / name, base, where), given
+    if name not in known:
+        raise UserError(f"{where}: unknown {base.__name__.lower()} {name!r}; {nearest(name, known)}")
+    return known[name], given
+
+
+def _task(entry: Any, where: str, folder: Path, known: Mapping[str, type[Task]]) -> Task:
+    cls, given = _named(entry, where, folder, known, Task)
+    check_task_class(cls, where)
+    task: Task = build(cls, given, f"{where}: {cls.name}")
+    return task
+
+
+def _entrant(entry: Any, where: str, folder: Path, known: Mapping[str, type[Method]]) -> Entrant:
+    cls, given = _named(entry, where, folder, known, Method)
+    label = given.pop("label", cls.name)
+    if not isinstance(label, str) or not label.strip():
+        raise UserError(f"{where}: label = {label!r}; expected a text")
+    method: Method = build(cls, given, f"{where}: {cls.name}")
+    for listed in (*cls.space, *cls.prepare_fields):
+        if listed not in dataclasses.asdict(method):
+            raise UserError(f"{where}: {cls.name} names {listed!r} in space or prepare_fields; it has no such field")
+    return Entrant(label, method, frozenset(given))
+
+
+def _size(entry: Any, where: str) -> int:
+    if type(entry) is not int or entry < 1:
+        raise UserError(f"{where} = {entry!r}; expected a whole number of examples, at least 5")
+    return entry
+
+
+def _refuse_doubles(names: list[str], where: str) -> None:
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise UserError(f"{where}: {', '.join(doubled)} more than once; give each its own (methods: by label)")

@@ -1,0 +1,238 @@
+"""One trial from task to row: prepare, adapt, fit, evaluate. The only place that catches everything."""
+
+from __future__ import annotations
+
+import copy
+import time
+import traceback
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+from torch import nn
+
+from harness import cost, data, provenance, seeds
+from harness.engines.plain import Plain
+from harness.errors import Declined, Diverged, TrialTimeout
+from harness.evaluate import native_score, predictions
+from harness.fit import Fit
+from harness.method import Method
+from harness.objective import Objective
+from harness.plan import PROTOCOL, Trial
+from harness.recipe import Recipe
+from harness.source import Model, Store, datasets, problem
+from results.schema import SCHEMA_VERSION
+
+Row = dict[str, Any]
+
+
+def run(trial: Trial, store: Store, exclusive_device: bool = False) -> Row:
+    """The trial's row, whatever happens. Raises: KeyboardInterrupt, and nothing else."""
+    row = describe(trial)
+    measured: Row = {"started_at": datetime.now(UTC), "extra": _task_remarks(trial)}
+    cost.reset_peak_memory(store.device)
+    try:
+        with cost.time_limit(trial.trial_seconds):
+            _measure(trial, store, measured)
+        measured["status"] = "done"
+    except Declined as declined:
+        measured |= {"status": "declined", "reason": str(declined) or "no reason given"}
+    except Diverged as diverged:
+        measured |= {"status": "diverged", "reason": str(diverged)}
+    except TrialTimeout:
+        measured |= {"status": "timeout", "reason": f"not finished after {trial.trial_seconds:g} s"}
+    except (Exception, SystemExit) as error:  # the trial's boundary: whatever a method raises becomes a row
+        measured |= {"status": "oom" if _out_of_memory(error) else "failed", "reason": _reason(error)}
+    measured["finished_at"] = datetime.now(UTC)
+    measured["peak_memory_bytes"] = cost.peak_memory_bytes(store.device)
+    measured["device"] = provenance.device_name(store.device.type)
+    measured["exclusive_device"] = exclusive_device
+    if measured["status"] != "done":
+        measured["score_test"] = None
+    return row | measured
+
+
+def describe(trial: Trial) -> Row:
+    """The part of the row that is known before anything runs."""
+    commit, dirty = provenance.source_commit()
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "key": trial.key,
+        "pair_key": trial.pair_key,
+        "suite": trial.suite,
+        "protocol": PROTOCOL,
+        "stage": trial.stage,
+        "exploratory": False,
+        "task": trial.task.id,
+        "task_version": trial.task.version,
+        "data_hash": trial.facts.data_hash,
+        "source_key": trial.source_key,
+        "target_size": trial.target_size,
+        "method": trial.method.name,
+        "label": trial.label,
+        "method_version": trial.method.version,
+        "config": seeds.canonical(trial.config),
+        "seed": trial.seed,
+        "budget_steps": trial.steps,
+        "tuning_configs": trial.tuning_configs,
+        "tuning_seeds": trial.tuning_seeds,
+        "engine": trial.engine,
+        "engine_reason": trial.engine_reason,
+        "lanes": 1,
+        "threads": torch.get_num_threads(),
+        "world_size": trial.world_size,
+        "precision": trial.precision,
+        "attempt": trial.attempt,
+        "metric": trial.task.metric,
+        "higher_is_better": trial.task.higher_is_better,
+        "host": provenance.host(),
+        "commit": commit,
+        "dirty": dirty,
+        "versions": provenance.versions(),
+    }
+
+
+def lost(trial: Trial, reason: str) -> Row:
+    """The row of a trial whose worker died with it."""
+    moment = datetime.now(UTC)
+    outcome = {"status": "failed", "reason": reason, "started_at": moment, "finished_at": moment}
+    return describe(trial) | outcome | {"extra": _task_remarks(trial)}
+
+
+def _measure(trial: Trial, store: Store, row: Row) -> None:
+    """Fill in scores and costs as they become known."""
+    start = _starting_point(trial, store, row)
+    network = copy.deepcopy(start.network)
+    with seeds.seeded(trial.pair_key, "new head"):
+        head = trial.task.new_head()
+    if head is not None:
+        network.set_submodule(trial.task.head, head.to(store.device))
+    objective = _adapt_and_fit(trial, store, network, head is not None, row)
+    finished = objective.finish()
+    row["total_parameters"] = sum(parameter.numel() for parameter in finished.parameters())
+    row["trained_parameters"] = objective.trained_entries()
+    row["artifact_bytes"] = sum(tensor.numel() * tensor.element_size() for tensor in objective.artifact().values())
+    row["extra"] = row["extra"] | objective.report()
+    row["evaluate_seconds"] = 0.0
+    _score_target(trial, store, finished, row)
+    if trial.method.pretrained:
+        old_head = None if head is None else start.network.get_submodule(trial.task.head)
+        _score_source(trial, store, finished, objective.recover(), old_head, row)
+
+
+def _starting_point(trial: Trial, store: Store, row: Row) -> Model:
+    """The network the method starts from: prepared source model, source model, or an untrained one."""
+    row["source_steps"] = 0
+    if not trial.method.pretrained:
+        return Model(store.untrained(trial.task, trial.pair_key), None, 0, 0.0)
+    source = store.source(trial)
+    row["score_source_before"] = source.score
+    if type(trial.method).prepare is Method.prepare:
+        return source
+    prepared = store.prepared(trial, source)
+    row["score_source_prepared"] = prepared.score
+    row["source_steps"] = prepared.steps
+    row["prepare_seconds"] = prepared.seconds
+    return prepared
+
+
+def _adapt_and_fit(trial: Trial, store: Store, network: nn.Module, new_head: bool, row: Row) -> Objective:
+    task, method = trial.task, trial.method
+    pool = datasets(task).target_pool
+    train = data.copy(data.split(pool, trial.target_size, trial.draw_key)[0], store.device)
+    view = problem(task, network, train, new_head=new_head, steps=trial.steps)
+    deadline = time.monotonic() + trial.trial_seconds
+    order_seed = seeds.derive(trial.pair_key, "target order")
+    fit = Fit(Plain(), task.recipe, order_seed, trial.steps, method.learning_rate_factor, deadline)
+    started = cost.now(store.device)
+    with seeds.seeded(trial.key, "adapt"):
+        objective = method.adapt(network, view, fit).to(store.device)
+        row["search_steps"] = fit.steps_taken
+        (result,) = fit([objective], train)
+    row["adapt_seconds"] = cost.now(store.device) - started - fit.untimed_seconds
+    row["target_steps"] = result.steps
+    row["training_flops"] = fit.flops
+    row["examples_per_second"] = fit.examples_seen / fit.train_seconds if fit.examples_seen else None
+    if result.diverged:
+        raise Diverged(f"the training loss or a weight became NaN or infinite within {result.steps} steps")
+    return objective
+
+
+def _score_target(trial: Trial, store: Store, finished: nn.Module, row: Row) -> None:
+    """Validation score and, in the final stage only, the one reading of the test split."""
+    task = trial.task
+    pool = datasets(task).target_pool
+    started = cost.now(store.device)
+    validation = data.copy(data.split(pool, trial.target_size, trial.draw_key)[1], store.device)
+    row["score_validation"] = _finite(native_score(task.predict, task.score, finished, validation), "validation")
+    row["evaluate_seconds"] += cost.now(store.device) - started
+    if trial.stage == "final":
+        started = cost.now(store.device)
+        test = data.copy(datasets(task).target_test, store.device)
+        row["score_test"] = _finite(float(task.score(predictions(task.predict, finished, test), test)), "test")
+        row["evaluate_seconds"] += cost.now(store.device) - started
+        started = cost.now(store.device)
+        predictions(task.predict, finished, test)
+        row["inference_seconds"] = cost.now(store.device) - started
+
+
+def _score_source(
+    trial: Trial, store: Store, finished: nn.Module, recovered: nn.Module | None, old_head: nn.Module | None, row: Row
+) -> None:
+    """What is left of the source ability; where the target's head is new, the old one is put back first."""
+    started = cost.now(store.device)
+    for column, network in (("score_source_after", finished), ("score_source_recovered", recovered)):
+        if network is not None:
+            if old_head is not None:
+                network = copy.deepcopy(network)
+                network.set_submodule(trial.task.head, copy.deepcopy(old_head))
+            row[column] = store.source_score(trial.task, network)
+    row["evaluate_seconds"] += cost.now(store.device) - started
+
+
+def _finite(score: float, split: str) -> float:
+    if not torch.isfinite(torch.tensor(score)):
+        raise Diverged(f"the {split} score is {score}")
+    return score
+
+
+def _task_remarks(trial: Trial) -> dict[str, str]:
+    """What tables need to know of a task besides its name."""
+    remarks = {"task_family": trial.task.name}
+    anchors = trial.task.anchors()
+    if anchors is not None:
+        remarks |= {"anchor_zero": repr(anchors[0]), "anchor_one": repr(anchors[1])}
+    if trial.task.negative_control:
+        remarks["role"] = "negative_control"
+    return remarks
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    """True for Python's, CUDA's and torch's CPU allocator's ways of saying so."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _reason(error: BaseException) -> str:
+    """The error in one line, with the innermost place it came from."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{place}"[:2000]
+
+
+def warm_up(store: Store) -> None:
+    """Train and score a small network once, so that no trial's timed section pays for a first call."""
+    network = nn.Linear(2, 1).to(store.device)
+    examples = {"inputs": torch.zeros(4, 2, device=store.device)}
+    Fit(Plain(), Recipe(), 0, 2)([Objective(network, lambda net, batch: net(batch["inputs"]).square().mean())], examples)
+
+
+def train_source(trial: Trial, store: Store) -> None:
+    """Train and cache the trial's source model ahead of the trials that share it.
+
+    What goes wrong is left to those trials: each meets the same error and says so in its row.
+    """
+    try:
+        with cost.time_limit(trial.trial_seconds):
+            store.source(trial)
+    except (Exception, SystemExit, TrialTimeout):
+        return

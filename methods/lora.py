@@ -1,0 +1,114 @@
+"""LoRA: a trainable low-rank update beside frozen weights."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from harness.errors import Declined
+from harness.method import Choice, Fit, LogUniform, Method, Objective, Problem, setting
+from harness.objective import train_only, within
+
+
+class LoRALinear(nn.Module):
+    """y = base(x) + scale * B A x. Shapes: x (..., in), A (rank, in), B (out, rank)."""
+
+    def __init__(self, base: nn.Linear, rank: int, alpha: float) -> None:
+        super().__init__()
+        self.base = base
+        self.lora_A = nn.Parameter(torch.empty(rank, base.in_features))
+        self.lora_B = nn.Parameter(torch.zeros(base.out_features, rank))
+        nn.init.kaiming_uniform_(self.lora_A, a=math.sqrt(5))
+        self.register_buffer("scale", torch.tensor(alpha / rank))
+
+    def forward(self, x: Tensor) -> Tensor:
+        update = nn.functional.linear(nn.functional.linear(x, self.lora_A), self.lora_B)
+        output: Tensor = self.base(x) + self.scale * update
+        return output
+
+    def merged(self) -> nn.Module:
+        """The base layer with the update folded into its weight."""
+        self.base.weight.data += self.scale * (self.lora_B @ self.lora_A).detach()
+        return self.base
+
+
+class LoRAConv2d(nn.Module):
+    """y = base(x) + scale * B(A(x)): A has the base's kernel and `rank` channels, B is a 1x1 convolution.
+
+    Shapes: x (batch, in, height, width), A (rank, in, kh, kw), B (out, rank, 1, 1).
+    """
+
+    def __init__(self, base: nn.Conv2d, rank: int, alpha: float) -> None:
+        super().__init__()
+        self.base = base
+        self.lora_A = nn.Parameter(torch.empty(rank, base.in_channels, *base.kernel_size))
+        self.lora_B = nn.Parameter(torch.zeros(base.out_channels, rank, 1, 1))
+        nn.init.kaiming_uniform_(self.lora_A, a=math.sqrt(5))
+        self.register_buffer("scale", torch.tensor(alpha / rank))
+
+    def forward(self, x: Tensor) -> Tensor:
+        base = self.base
+        inner = nn.functional.conv2d(x, self.lora_A, None, base.stride, base.padding, base.dilation)
+        output: Tensor = base(x) + self.scale * nn.functional.conv2d(inner, self.lora_B)
+        return output
+
+    def merged(self) -> nn.Module:
+        """The base layer with the update folded into its weight."""
+        update = torch.einsum("or,rikl->oikl", self.lora_B[:, :, 0, 0], self.lora_A)
+        self.base.weight.data += self.scale * update.detach()
+        return self.base
+
+
+class LoRAObjective(Objective):
+    """The loss of a network some of whose layers carry adapters."""
+
+    def finish(self) -> nn.Module:
+        """The network with every adapter merged into its base layer: the source network's own structure."""
+        network = copy.deepcopy(self.network)
+        for name, module in list(network.named_modules()):
+            if isinstance(module, LoRALinear | LoRAConv2d):
+                network.set_submodule(name, module.merged())
+        return network.requires_grad_(True).eval()
+
+
+@dataclass(frozen=True)
+class LoRA(Method):
+    """LoRA: the backbone is frozen, each linear and convolution layer learns an update of low rank.
+
+    Equation: W = W_S + (alpha / r) * B A, A Kaiming-uniform, B = 0 at the start.
+    Source: Hu et al., ICLR 2022, arXiv 2106.09685; layer conventions as in the `peft` library.
+    Deviations and open points: the head always trains fully (a new head must; one rule for both is simpler). All
+    ungrouped linear and 2-d convolution layers of the backbone carry adapters. The convolution's dilation is copied
+    to A, which peft does not do. Dropout 0, bias none. Suitable learning rates are 3 to 100 times those of full
+    fine-tuning, so the default factor is 10 and the search space is that range. Merged weights are deployed, so the
+    source score after transfer is theirs; a user who keeps the adapter apart keeps the source model as well.
+    """
+
+    name = "lora"
+    version = "1"
+    paper = "Hu et al., ICLR 2022, arXiv 2106.09685"
+    space = {"learning_rate_factor": LogUniform(3.0, 100.0), "rank": Choice(2, 4, 8)}
+
+    learning_rate_factor: float = setting(10.0, low=1e-6, high=1e6)
+    rank: int = setting(8, low=1)
+    alpha: float = setting(8.0, low=0.0)
+
+    def adapt(self, network: nn.Module, target: Problem, fit: Fit) -> Objective:
+        train_only(network, target.head)
+        adapted = 0
+        for name, module in list(network.named_modules()):
+            if within(name, target.head):
+                continue
+            if isinstance(module, nn.Linear):
+                network.set_submodule(name, LoRALinear(module, self.rank, self.alpha))
+                adapted += 1
+            elif isinstance(module, nn.Conv2d) and module.groups == 1 and not isinstance(module.padding, str):
+                network.set_submodule(name, LoRAConv2d(module, self.rank, self.alpha))
+                adapted += 1
+        if not adapted:
+            raise Declined("the backbone has no linear or 2-d convolution layer that LoRA could adapt")
+        return LoRAObjective(network, target.loss)

@@ -1,0 +1,147 @@
+"""The report's first screen in plain words. A verdict is only ever repeated, never strengthened."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from results.cells import NEEDS_DEVICE_ALONE
+from results.compare import Comparison
+from results.display import count, name, number, plural
+from results.findings import Findings
+from results.listing import Listing
+from results.schema import STATUSES
+from results.verdicts import verdict_listing
+
+MOST_NAMES: Final = 3
+LOST: Final = tuple(status for status in STATUSES if status not in ("done", "declined"))
+VERDICTS: Final = {"better": "better than {}", "equivalent": "equivalent to {}", "worse": "worse than {}"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One sentence, the facts it rests on, its numbers, and what these rows do not show."""
+
+    headline: str
+    facts: str
+    verdicts: Listing | None
+    limits: tuple[str, ...]
+
+
+def answer(found: Findings) -> Answer:
+    """The first screen for these findings."""
+    comparisons = found.headline()
+    return Answer(
+        headline=_headline(comparisons, found.baseline) if comparisons else found.obstacle or "Nothing is compared.",
+        facts=_facts(found),
+        verdicts=verdict_listing(found) if comparisons else None,
+        limits=tuple(_limits(found)),
+    )
+
+
+def _headline(comparisons: Sequence[Comparison], baseline: str) -> str:
+    by_verdict: dict[str, list[str]] = defaultdict(list)
+    for comparison in comparisons:
+        by_verdict[comparison.verdict].append(comparison.candidate)
+    undecided = by_verdict.pop("undecided", [])
+    tasks = plural(max(c.tasks for c in comparisons), "task")
+    against = name(baseline)
+    if not by_verdict:
+        return f"Over {tasks}, these rows do not decide between {against} and {_names(undecided, 'any of ')}."
+    parts = []
+    for verdict, words in VERDICTS.items():
+        if labels := by_verdict.get(verdict):
+            parts.append(f"{_names(labels)} {'is' if len(labels) == 1 else 'are'} {words.format(against)}")
+            against = "it"
+    if undecided:
+        parts.append(f"{_names(undecided)} {'is' if len(undecided) == 1 else 'are'} undecided")
+    return f"Over {tasks}, {_joined(parts)}."
+
+
+def _names(labels: Sequence[str], many: str = "") -> str:
+    """Up to three names; more are counted."""
+    if len(labels) > MOST_NAMES:
+        return f"{many}{'the other ' if many else ''}{plural(len(labels), 'method')}"
+    return _joined([name(label) for label in labels], "or" if many else "and")
+
+
+def _joined(parts: Sequence[str], last: str = "and") -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} {last} {parts[-1]}"
+
+
+def _facts(found: Findings) -> str:
+    final = found.final
+    done = pc.sum(pc.equal(final["status"], "done")).as_py() or 0
+    known = [
+        plural(len(found.labels), "method"),
+        plural(len({cell.task for cell in found.cells}), "task"),
+        f"target sizes {', '.join(map(count, found.sizes))}" if found.sizes else "target sizes not stated",
+        plural(len(pc.unique(final["seed"])), "final seed"),
+        f"{done:,} of {plural(len(final), 'final trial')} done",
+    ]
+    return " · ".join(known if found.cells else known[-1:])
+
+
+def _limits(found: Findings) -> list[str]:
+    """What these rows do not show, the most important first."""
+    said = [*_power(found), *_coverage(found), *_measurement(found)]
+    if found.cells:
+        tasks = plural(len({cell.task for cell in found.cells}), "task")
+        said.append(f"Nothing here speaks about target sizes, budgets or kinds of task other than these {tasks}.")
+    return said
+
+
+def _power(found: Findings) -> list[str]:
+    comparisons = found.headline()
+    said = []
+    notes: dict[str, list[str]] = defaultdict(list)
+    for comparison in comparisons:
+        if comparison.note:
+            notes[comparison.note].append(comparison.candidate)
+    for note, labels in notes.items():
+        said.append(note if len(labels) == len(comparisons) else f"{_names(labels)}: {note}")
+    if any(c.verdict == "undecided" for c in comparisons):
+        seen = [c.smallest_detectable for c in comparisons if c.smallest_detectable is not None]
+        reach = "These rows do not say how small a difference would have been seen."
+        if seen:
+            reach = f"A true difference would have to be {_span(seen)} to be found with power 0.8."
+        said.append(f"Undecided does not mean equal. {reach}")
+    return said
+
+
+def _span(values: Sequence[float]) -> str:
+    low, high = number(min(values), 2), number(max(values), 2)
+    return f"about {low}" if low == high else f"{low} to {high}, depending on the method,"
+
+
+def _coverage(found: Findings) -> list[str]:
+    said = []
+    final = found.final
+    if lost := pc.sum(pc.is_in(final["status"], pa.array(LOST))).as_py():
+        said.append(f"{plural(lost, 'final trial')} failed; a failed trial puts its method last on that task and size.")
+    if declined := pc.sum(pc.equal(final["status"], "declined")).as_py():
+        said.append(f"{plural(declined, 'final trial')} declined by the method: missing, not failed.")
+    if found.cells and max(cell.seeds for cell in found.cells) < 2:
+        said.append("There is a single seed, so no score has an interval.")
+    return said
+
+
+def _measurement(found: Findings) -> list[str]:
+    final = found.final
+    said = []
+    if found.cells and not any(cell.retention for cell in found.cells):
+        said.append("No source score was measured: what a method forgets is not known.")
+    if pc.any(pc.equal(final["tuning_configs"], 1)).as_py():
+        said.append("Some methods ran with default hyper-parameters only, without tuning.")
+    if len(pc.unique(final["tuning_configs"].drop_null())) > 1:
+        said.append("Methods were tuned with different numbers of configurations.")
+    if any(not c.device_alone and c.cost(column) is not None for c in found.cells for column in NEEDS_DEVICE_ALONE):
+        said.append("Times and memory marked ~ were measured on a shared device and are not compared.")
+    if pc.any(final["dirty"]).as_py():
+        said.append("Some rows come from a working tree with uncommitted changes.")
+    return said

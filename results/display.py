@@ -1,0 +1,139 @@
+"""How values and foreign names are shown as text. What is not known is a dash, never a zero."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from typing import Final, Protocol
+
+DASH: Final = "–"
+MINUS: Final = "\u2212"
+LONGEST_NAME: Final = 60
+
+_INVISIBLE: Final = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+class Interval(Protocol):
+    """Anything with a mean and, perhaps, limits."""
+
+    @property
+    def mean(self) -> float: ...
+    @property
+    def low(self) -> float | None: ...
+    @property
+    def high(self) -> float | None: ...
+
+
+def name(text: object, longest: int = LONGEST_NAME) -> str:
+    """A name from a row as visible text: control and direction marks are spelled out, long names are cut.
+
+    The result is not escaped: the template escapes it for HTML, ``markdown`` for Markdown.
+    """
+    if text is None:
+        return DASH
+    seen = "".join(f"\u27e8U+{ord(c):04X}\u27e9" if unicodedata.category(c) in _INVISIBLE else c for c in str(text))
+    return seen if len(seen) <= longest else seen[: longest - 1] + "…"
+
+
+def markdown(text: object) -> str:
+    """Any text as the content of a Markdown table cell: nothing in it is markup."""
+    escaped = name(text, longest=2000)
+    for mark, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "&#124;")):
+        escaped = escaped.replace(mark, entity)
+    return "".join(f"\\{c}" if c in "\\`*_[]~$#" else c for c in escaped)
+
+
+def number(value: object, digits: int = 3) -> str:
+    """A number with so many significant digits; a dash where there is none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return DASH
+    if value == 0:
+        return "0"
+    if 1e-4 <= abs(value) < 1e6:
+        return f"{value:,.{_decimals(abs(value), digits)}f}".replace("-", MINUS)
+    return f"{value:.{digits - 1}e}".replace("-", MINUS)
+
+
+def count(value: object) -> str:
+    """A whole number with separators; a dash where there is none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return DASH
+    return f"{round(value):,}"
+
+
+def signed(value: object, digits: int = 3) -> str:
+    """A difference: as ``number``, with its sign."""
+    text = number(value, digits)
+    return f"+{text}" if isinstance(value, (int, float)) and value > 0 and text != DASH else text
+
+
+def interval(low: object, high: object) -> str:
+    """``[low, high]`` at a precision that suits its width; a dash where there is no interval."""
+    if not _is_finite(low, high):
+        return DASH
+    assert isinstance(low, (int, float)) and isinstance(high, (int, float))
+    places = _places(low, high)
+    return f"[{_fixed(low, places)}, {_fixed(high, places)}]"
+
+
+def estimate(found: Interval | None) -> str:
+    """A mean with its interval, both at a precision that suits the interval's width."""
+    if found is None:
+        return DASH
+    if found.low is None or found.high is None:
+        return number(found.mean)
+    places = _places(found.low, found.high)
+    return f"{_fixed(found.mean, places)} [{_fixed(found.low, places)}, {_fixed(found.high, places)}]"
+
+
+def percent(value: object) -> str:
+    """A share as per cent; a dash where there is none."""
+    if not isinstance(value, (int, float)) or not math.isfinite(value):
+        return DASH
+    return f"{100 * value:.0f} %".replace("-", MINUS)
+
+
+def p_value(value: object) -> str:
+    """A p value with two digits; below 0.001 only that."""
+    if not isinstance(value, (int, float)) or not math.isfinite(value):
+        return DASH
+    return "< 0.001" if value < 0.001 else f"{value:.2g}" if value < 0.1 else f"{value:.2f}"
+
+
+def scaled(value: object, unit: str) -> str:
+    """A cost with a prefix that a person reads: seconds, bytes or flops."""
+    if not isinstance(value, (int, float)) or not math.isfinite(value):
+        return DASH
+    if unit == "seconds":
+        return f"{number(value * 1000, 2)} ms" if 0 < abs(value) < 0.1 else f"{number(value)} s"
+    base, units = {
+        "bytes": (1024.0, ("B", "KiB", "MiB", "GiB", "TiB")),
+        "flops": (1000.0, ("FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", "PFLOP", "EFLOP")),
+    }[unit]
+    power = 0
+    while abs(value) >= base and power < len(units) - 1:
+        value, power = value / base, power + 1
+    return f"{number(value)} {units[power]}"
+
+
+def plural(number_of: int, noun: str) -> str:
+    """``1 seed``, ``2 seeds``."""
+    return f"{number_of:,} {noun}" if number_of == 1 else f"{number_of:,} {noun}s"
+
+
+def _is_finite(*values: object) -> bool:
+    return all(isinstance(value, (int, float)) and math.isfinite(value) for value in values)
+
+
+def _decimals(size: float, digits: int) -> int:
+    return max(0, digits - 1 - math.floor(math.log10(size)))
+
+
+def _places(low: float, high: float) -> int:
+    width = (high - low) / 2
+    return min(6, _decimals(width, 2)) if width > 1e-9 else 4
+
+
+def _fixed(value: float, places: int) -> str:
+    text = f"{value:,.{places}f}"
+    return text.replace("-", MINUS) if float(text.replace(",", "")) != 0 else text.lstrip("-")

@@ -1,0 +1,207 @@
+"""Tables as a reader sees them: text in cells, with what to sort by. One shape for HTML and Markdown."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from results import display
+from results.cells import COSTS, NEEDS_DEVICE_ALONE, RETENTION, Cell
+
+MOST_REASONS: Final = 30
+MOST_KEYS: Final = 20
+KEY_LETTERS: Final = 12
+
+
+@dataclass(frozen=True)
+class Item:
+    """One table cell: its text, the value it sorts by (else its text) and a kind that the style sheet knows."""
+
+    text: str
+    order: float | None = None
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One table. ``numeric`` says for each column whether it holds numbers."""
+
+    identity: str
+    columns: tuple[str, ...]
+    numeric: tuple[bool, ...]
+    lines: tuple[tuple[Item, ...], ...]
+
+
+def listing(identity: str, columns: dict[str, bool], lines: Sequence[Sequence[Item]]) -> Listing:
+    """A listing from column titles, each with whether it is numeric, and its lines."""
+    return Listing(identity, tuple(columns), tuple(columns.values()), tuple(tuple(line) for line in lines))
+
+
+def named(text: object, kind: str = "name") -> Item:
+    """A name from the rows, made safe to look at."""
+    return Item(display.name(text), kind=kind)
+
+
+def size_of(target_size: int | None, none: str = "not stated") -> Item:
+    """A target size."""
+    return Item(none, -1.0) if target_size is None else Item(display.count(target_size), float(target_size))
+
+
+def valued(value: float | int | None, text: str, kind: str = "") -> Item:
+    """A number and how it is written."""
+    return Item(text, None if value is None else float(value), kind)
+
+
+def score_listing(found: Sequence[Cell]) -> Listing:
+    """Test scores in native units: a line for each task and target size, a column for each label."""
+    labels = sorted({cell.label for cell in found})
+    places: dict[tuple[str, int | None], dict[str, Cell]] = defaultdict(dict)
+    for cell in found:
+        places[cell.task, cell.target_size][cell.label] = cell
+    lines = []
+    for (task, size), by_label in places.items():
+        one = next(iter(by_label.values()))
+        scores = (_score(by_label.get(label)) for label in labels)
+        lines.append((named(task), size_of(size), Item(metric_words(one)), *scores))
+    titles = ("task", "target examples", "metric", *map(display.name, labels))
+    return Listing("scores", titles, (False, True, False, *(True for _ in labels)), tuple(lines))
+
+
+def metric_words(cell: Cell) -> str:
+    """The metric with its direction, as in ``rmse, lower is better``."""
+    if cell.higher_is_better is None:
+        return display.name(cell.metric)
+    return f"{display.name(cell.metric)}, {'higher' if cell.higher_is_better else 'lower'} is better"
+
+
+def _score(cell: Cell | None) -> Item:
+    if cell is None:
+        return Item(display.DASH)
+    done = cell.score.count if cell.score else 0
+    total = sum(cell.statuses.values())
+    if cell.score is None:
+        return Item(f"none of {display.plural(total, 'seed')}", kind="lacking")
+    text = display.estimate(cell.score) + (f" ({done} of {total} seeds)" if done < total else "")
+    return Item(text, cell.score.mean, "lacking" if done < total else "")
+
+
+def retention_listing(found: Sequence[Cell]) -> Listing:
+    """Source scores in native units along the transfer, for each cell that has one."""
+    measured = [cell for cell in found if cell.retention]
+    stages = [stage for stage in RETENTION if any(stage in cell.retention for cell in measured)]
+    columns = {"task": False, "target examples": True, "method": False, "metric": False} | dict.fromkeys(stages, True)
+    lines = []
+    for cell in measured:
+        scores = (cell.retention.get(stage) for stage in stages)
+        shown = (valued(score.mean if score else None, display.estimate(score)) for score in scores)
+        lines.append([named(cell.task), size_of(cell.target_size), named(cell.label), Item(metric_words(cell)), *shown])
+    return listing("retention", columns, lines)
+
+
+def cost_listing(found: Sequence[Cell]) -> Listing:
+    """Mean cost of a done trial, for each cell; costs that nobody measured have no column."""
+    measured = [column for column in COSTS if any(cell.cost(column) is not None for cell in found)]
+    columns = {"task": False, "target examples": True, "method": False} | {words(column): True for column in measured}
+    lines = [
+        [named(cell.task), size_of(cell.target_size), named(cell.label), *(_cost(cell, column) for column in measured)]
+        for cell in found
+    ]
+    return listing("costs", columns, lines)
+
+
+def words(column: str) -> str:
+    """A cost column's name as words, without its unit."""
+    stem = column.removesuffix("_seconds").removesuffix("_bytes").removesuffix("_flops")
+    return {"prepare": "prepare time", "adapt": "adapt time", "inference": "inference time", "training": "training work"}.get(
+        stem, stem.replace("_", " ")
+    )
+
+
+def _cost(cell: Cell, column: str) -> Item:
+    value = cell.cost(column)
+    text = cost_text(value, column)
+    shared = value is not None and column in NEEDS_DEVICE_ALONE and not cell.device_alone
+    return valued(value, f"~{text}" if shared else text, "shared" if shared else "")
+
+
+def cost_text(value: float | int | None, column: str) -> str:
+    """A cost in the unit that its column's name says."""
+    for unit in ("seconds", "bytes", "flops"):
+        if column.endswith(f"_{unit}"):
+            return display.scaled(value, unit)
+    return display.count(value)
+
+
+def status_listing(rows: pa.Table) -> Listing:
+    """How many trials of each label ended how, for each stage."""
+    counted = Counter(zip(*(rows[name].to_pylist() for name in ("label", "stage", "status")), strict=True))
+    statuses = sorted({str(status) for _, _, status in counted}, key=lambda status: (status != "done", status))
+    places = sorted({(str(label), str(stage)) for label, stage, _ in counted})
+    numbers = {(str(label), str(stage), str(status)): number for (label, stage, status), number in counted.items()}
+    lines = []
+    for label, stage in places:
+        here = [numbers.get((label, stage, status), 0) for status in statuses]
+        marked = (
+            valued(n, display.count(n), "lacking" if n and status != "done" else "")
+            for n, status in zip(here, statuses, strict=True)
+        )
+        lines.append([named(label), named(stage), *marked])
+    return listing("statuses", {"method": False, "stage": False} | dict.fromkeys(statuses, True), lines)
+
+
+def reason_listing(rows: pa.Table) -> Listing:
+    """The first trials that are not done, with their reasons."""
+    lost = rows.filter(pc.fill_null(pc.not_equal(rows["status"], "done"), True)).slice(0, MOST_REASONS)
+    columns = {"task": False, "target examples": True, "method": False, "stage": False, "seed": True, "status": False}
+    lines = [
+        [
+            named(row["task"]),
+            size_of(row["target_size"]),
+            named(row["label"]),
+            named(row["stage"]),
+            valued(row["seed"], display.count(row["seed"])),
+            named(row["status"], "lacking"),
+            Item(display.name(row["reason"], 400)),
+            Item(key_prefix(row["key"]), kind="key"),
+        ]
+        for row in lost.to_pylist()
+    ]
+    return listing("reasons", columns | {"reason": False, "trial": False}, lines)
+
+
+def configuration_listing(found: Sequence[Cell], rows: pa.Table) -> Listing:
+    """What each cell was finally run with, and out of how many tried configurations."""
+    tune = rows.filter(pc.field("stage") == "tune").select(["task", "target_size", "label", "config", "status"])
+    tried: dict[tuple[object, ...], set[object]] = defaultdict(set)
+    lost: Counter[tuple[object, ...]] = Counter()
+    for task, size, label, config, status in zip(*(column.to_pylist() for column in tune.columns), strict=True):
+        tried[task, size, label].add(config)
+        lost[task, size, label] += status != "done"
+    lines = []
+    for cell in found:
+        place = (cell.task, cell.target_size, cell.label)
+        configs = "; ".join(display.name(config, 400) for config in cell.configs) or display.DASH
+        numbers = [valued(n, display.count(n)) for n in (len(tried[place]), lost[place])]
+        lines.append([named(cell.task), size_of(cell.target_size), named(cell.label), Item(configs, kind="key"), *numbers])
+    columns = {"task": False, "target examples": True, "method": False, "configuration of the final trials": False}
+    return listing("configurations", columns | {"configurations tried": True, "tuning trials not done": True}, lines)
+
+
+def key_listing(found: Sequence[Cell]) -> Listing:
+    """The trials behind each cell, by the beginning of their keys."""
+    lines = []
+    for cell in found:
+        keys = " ".join(map(key_prefix, cell.keys[:MOST_KEYS]))
+        more = f" and {len(cell.keys) - MOST_KEYS:,} more" if len(cell.keys) > MOST_KEYS else ""
+        lines.append([named(cell.task), size_of(cell.target_size), named(cell.label), Item(keys + more, kind="key")])
+    return listing("keys", {"task": False, "target examples": True, "method": False, "trials": False}, lines)
+
+
+def key_prefix(key: object) -> str:
+    """Enough of a trial's key to find its row."""
+    return display.name(key, 200)[:KEY_LETTERS]

@@ -1,0 +1,95 @@
+"""Two labels of a grid, task by task: the one place where a difference between two methods is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from results.pivot import Grid
+from results.statistics import FloatArray, probability_better, round_significant, sign_test, signed_rank
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Differences first minus second, signed so that positive means the first is better, one per task that both have.
+
+    ``differences`` (tasks,) are averaged over common seeds, then over a task's variants and target sizes. Where one
+    method failed in more cells of a task than the other, the difference is infinite: the task is lost, whatever the
+    other cells say; where both failed in as many, the cells that both finished decide, and without any it is a tie.
+    ``seed_differences`` (tasks, seeds) hold the same before seeds are averaged, NaN where a seed lacks a cell; a task
+    that a failure decides is left out. ``seeds`` is the smallest number of common seeds in any cell;
+    ``unpaired_cells`` have scores of both but no common seed and are left out. ``one_unit`` is False where cells have
+    no common unit: then each cell only says who won it, as +1, 0 or -1.
+    """
+
+    differences: FloatArray
+    seed_differences: FloatArray
+    probability: float | None
+    seeds: int
+    unpaired_cells: int
+    one_unit: bool
+
+    @property
+    def wins(self) -> int:
+        """Tasks on which the first method is better."""
+        return int((self.differences > 0).sum())
+
+    @property
+    def losses(self) -> int:
+        """Tasks on which the first method is worse."""
+        return int((self.differences < 0).sum())
+
+    @property
+    def decided_by_failure(self) -> int:
+        """Tasks that only a failure decides."""
+        return int(np.isinf(self.differences).sum())
+
+    def test(self) -> tuple[float | None, int]:
+        """The two-sided p value over tasks and the side it favours: signed ranks, or signs without a common unit."""
+        if len(self.differences) == 0:
+            return None, 0
+        if not self.one_unit:
+            return sign_test(self.wins, self.losses), int(np.sign(self.wins - self.losses))
+        result = signed_rank(self.differences)
+        return result.p_value, result.direction
+
+
+def pair(grid: Grid, scores: FloatArray, one_unit: bool, first: int, second: int) -> Pairing:
+    """Pair two labels of a grid, given by their places. Shapes: ``scores`` (cells, seeds, labels)."""
+    a, b = scores[:, :, first], scores[:, :, second]
+    common = np.isfinite(a) & np.isfinite(b)
+    size = np.where(common, np.maximum(np.abs(a), np.abs(b)), 0.0)
+    gaps = np.where(common, a - b, 0.0)
+    counts = common.sum(axis=1)
+
+    both = grid.covered[:, first] & grid.covered[:, second]
+    failed_a, failed_b = both & grid.failed[:, first], both & grid.failed[:, second]
+    finished = both & ~failed_a & ~failed_b & (counts > 0)
+    means = round_significant(gaps.sum(axis=1) / np.maximum(counts, 1), size.max(axis=1, initial=0.0))
+    means = means if one_unit else np.sign(means)
+
+    families, family = grid.family_index()
+    member = (family == np.arange(len(families))[:, None]).astype(np.float64)
+    cells = member @ finished
+    net = member @ (failed_b.astype(np.float64) - failed_a)
+    size_of_task = np.array([size[row > 0].max(initial=0.0) for row in member])
+    mean = round_significant(member @ np.where(finished, means, 0.0) / np.maximum(cells, 1), size_of_task)
+    differences = np.where(net == 0, mean, np.copysign(np.inf, net))
+    compared = (cells > 0) | (member @ (failed_a | failed_b) > 0)
+
+    whole = member @ (common & finished[:, None]) == cells[:, None]
+    by_seed = member @ np.where(finished[:, None], gaps, 0.0) / np.maximum(cells, 1)[:, None]
+    by_seed = np.where(whole & (cells > 0)[:, None], by_seed, np.nan)
+
+    chance = probability_better(np.where(failed_a[:, None], -np.inf, a), np.where(failed_b[:, None], -np.inf, b))
+    judged = finished | failed_a | failed_b
+    chances = (member @ np.where(judged, chance, 0.0))[compared] / (member @ judged)[compared]
+    return Pairing(
+        differences=differences[compared],
+        seed_differences=by_seed[compared & (net == 0) & (cells > 0)],
+        probability=float(chances.mean()) if compared.any() else None,
+        seeds=int(counts[finished].min()) if finished.any() else 0,
+        unpaired_cells=int((both & ~judged).sum()),
+        one_unit=one_unit,
+    )

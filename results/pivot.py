@@ -1,0 +1,176 @@
+"""From rows to arrays: final scores by task, target size, label and seed, always by key and never by row order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from results.errors import ResultsError
+from results.facts import TaskFacts, task_facts
+from results.statistics import FloatArray
+from results.table import final_rows
+
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+_KEY: Final = ("task", "target_size", "label", "seed")
+_TIE_BREAK: Final = ("key", "attempt", "adapt_seconds", "peak_memory_bytes", "training_flops", "score_source_after")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Final scores and outcomes. A cell is one task at one target size; cells, labels and seeds are sorted.
+
+    Shapes: ``scores`` (cells, seeds, labels), signed native units, NaN where a trial is absent or not done;
+    ``failures`` and ``declined`` (cells, labels), numbers of trials. ``rows`` holds one row per trial in a fixed
+    order, ``row_cell`` and ``row_label`` say where each belongs, ``row_done`` whether it is done.
+    """
+
+    facts: tuple[TaskFacts, ...]
+    target_sizes: tuple[int | None, ...]
+    labels: tuple[str, ...]
+    seeds: tuple[int | None, ...]
+    scores: FloatArray
+    failures: IntArray
+    declined: IntArray
+    rows: pa.Table
+    row_cell: IntArray
+    row_label: IntArray
+    row_done: BoolArray
+
+    @property
+    def failed(self) -> BoolArray:
+        """(cells, labels): some trial was neither done nor declined, so the cell ranks last."""
+        return np.asarray(self.failures > 0)
+
+    @property
+    def covered(self) -> BoolArray:
+        """(cells, labels): the cell has a score or failed. Declined and absent cells are missing."""
+        scored: BoolArray = np.any(np.isfinite(self.scores), axis=1)
+        return np.asarray(self.failed | scored)
+
+    def family_index(self) -> tuple[tuple[str, ...], IntArray]:
+        """The families, sorted, and the family of each cell. Shapes: (cells,)."""
+        families = sorted({fact.family for fact in self.facts})
+        return tuple(families), np.array([families.index(fact.family) for fact in self.facts], np.int64)
+
+    def select(self, cells: BoolArray, labels: BoolArray | None = None) -> Grid:
+        """The grid of some cells and, where given, only some labels; same seeds. Shapes: (cells,), (labels,)."""
+        labels = np.ones(len(self.labels), bool) if labels is None else labels
+        inside = cells[self.row_cell] & labels[self.row_label]
+        new_cell, new_label = np.cumsum(cells) - 1, np.cumsum(labels) - 1
+        return replace(
+            self,
+            facts=tuple(self.facts[i] for i in np.flatnonzero(cells)),
+            target_sizes=tuple(self.target_sizes[i] for i in np.flatnonzero(cells)),
+            labels=tuple(self.labels[i] for i in np.flatnonzero(labels)),
+            scores=self.scores[cells][:, :, labels],
+            failures=self.failures[cells][:, labels],
+            declined=self.declined[cells][:, labels],
+            rows=self.rows.filter(pa.array(inside)),
+            row_cell=new_cell[self.row_cell[inside]],
+            row_label=new_label[self.row_label[inside]],
+            row_done=self.row_done[inside],
+        )
+
+    def over_tasks(self, target_size: int | None) -> Grid:
+        """The cells that may enter averages over tasks, at one target size or, with None, at all of them."""
+        cells = zip(self.facts, self.target_sizes, strict=True)
+        return self.select(np.array([fact.averaged and target_size in (None, size) for fact, size in cells], bool))
+
+    def normalised(self) -> tuple[FloatArray, str | None]:
+        """Scores in one unit for all cells, and that unit: "normalised" by anchors, the shared metric, or None."""
+        if self.facts and all(fact.anchored for fact in self.facts):
+            zeros, ones = (np.array([getattr(f, end) * f.sign for f in self.facts]) for end in ("zero", "one"))
+            return (self.scores - zeros[:, None, None]) / (ones - zeros)[:, None, None], "normalised"
+        units = {(fact.metric, fact.higher_is_better) for fact in self.facts}
+        return self.scores, next(iter(units))[0] if len(units) == 1 else None
+
+    def mean_of(self, values: FloatArray) -> FloatArray:
+        """The mean of a number per row, NaN where no row has one. Shapes: (rows,) -> (cells, labels)."""
+        shape = len(self.facts), len(self.labels)
+        present = np.isfinite(values)
+        place = np.ravel_multi_index((self.row_cell[present], self.row_label[present]), shape)
+        size = shape[0] * shape[1]
+        counts = np.bincount(place, minlength=size)
+        sums = np.bincount(place, values[present], minlength=size)
+        return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan).reshape(shape)
+
+
+def pivot(rows: pa.Table) -> Grid:
+    """The grid of all final, non-exploratory rows of a table; any order of the rows gives the same grid.
+
+    A row without label goes by its method's name. A row without status is done if it has a score. A score that is done
+    but not finite is a failure; one that is done but null is absent.
+
+    Raises: ResultsError if rows have no task or label, were made under different protocols, do not agree on one of
+    ``facts.ONE_PER_TASK`` for a task, give one trial twice with different results, or have scores without a direction.
+    """
+    rows = final_rows(rows)
+    rows = rows.set_column(rows.column_names.index("label"), "label", pc.coalesce(rows["label"], rows["method"]))
+    for name in ("task", "label"):
+        if rows[name].null_count:
+            key = rows.filter(pc.is_null(rows[name]))["key"][0].as_py()
+            raise ResultsError(f"row {key!r} has no {name}: every final row needs a task and a label or method")
+    rows = rows.sort_by([(name, "ascending") for name in (*_KEY, *_TIE_BREAK)])
+    facts = task_facts(rows)
+    (task, tasks), (size, sizes), (label, labels), (seed, seeds) = (_codes(rows[name]) for name in _KEY)
+    is_done, is_failed, is_declined, score = _outcomes(rows)
+
+    cell, cells = _pairs(task, size, len(sizes))
+    shape = len(cells), len(seeds), len(labels)
+    trial = np.ravel_multi_index((cell, seed, label), shape)
+    _, first, group = np.unique(trial, return_index=True, return_inverse=True)
+    same = (score == score[first][group]) | ~is_done
+    clash = ~same | (is_done != is_done[first][group]) | (is_failed != is_failed[first][group])
+    if clash.any():
+        row = int(np.flatnonzero(clash)[0])
+        given = ", ".join(f"{name} {rows[name][row].as_py()!r}" for name in _KEY)
+        raise ResultsError(f"{given}: two rows with different results; leave out one of them or give it another label")
+    rows, cell, label, seed, score = rows.take(first), cell[first], label[first], seed[first], score[first]
+    is_done, is_failed, is_declined = is_done[first], is_failed[first], is_declined[first]
+
+    cell_facts = tuple(facts[tasks[t]] for t, _ in cells)
+    for index in np.unique(cell[is_done]):
+        if cell_facts[index].higher_is_better is None:
+            raise ResultsError(f"task {cell_facts[index].task!r}: no row says whether a higher score is better")
+    scores = np.full(shape, np.nan)
+    scores[cell, seed, label] = score * np.array([fact.sign for fact in cell_facts])[cell]
+    failures, declined = np.zeros((2, shape[0], shape[2]), np.int64)
+    np.add.at(failures, (cell[is_failed], label[is_failed]), 1)
+    np.add.at(declined, (cell[is_declined], label[is_declined]), 1)
+    target_sizes = tuple(sizes[s] for _, s in cells)
+    return Grid(cell_facts, target_sizes, labels, seeds, scores, failures, declined, rows, cell, label, is_done)
+
+
+def _outcomes(rows: pa.Table) -> tuple[BoolArray, BoolArray, BoolArray, FloatArray]:
+    """Which rows are done, failed and declined, and the score of those done, else NaN. Shapes: (rows,) each."""
+    given = rows["score_test"].to_numpy()
+    measured = rows["score_test"].is_valid().to_numpy()
+    says_done, says_declined = (
+        pc.fill_null(pc.equal(rows["status"], status), False).to_numpy() for status in ("done", "declined")
+    )
+    silent = rows["status"].is_null().to_numpy()
+    scored = (says_done | silent) & measured
+    done = scored & np.isfinite(given)
+    failed = (scored & ~done) | ~(says_done | says_declined | silent)
+    return done, failed, says_declined, np.where(done, given, np.nan)
+
+
+def _codes(column: pa.ChunkedArray) -> tuple[IntArray, tuple[Any, ...]]:
+    """The place of each value among the distinct values, which are sorted, null last."""
+    values = pc.unique(column).to_pylist()
+    ordered = sorted(value for value in values if value is not None) + [None] * (None in values)
+    codes = pc.index_in(column, value_set=pa.array(ordered, column.type))
+    return codes.to_numpy().astype(np.int64), tuple(ordered)
+
+
+def _pairs(first: IntArray, second: IntArray, width: int) -> tuple[IntArray, list[tuple[int, int]]]:
+    """The place of each pair of codes among the distinct pairs, and those pairs, sorted."""
+    distinct, place = np.unique(first * width + second, return_inverse=True)
+    return place, [(int(pair) // width, int(pair) % width) for pair in distinct]

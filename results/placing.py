@@ -1,0 +1,138 @@
+"""Where each label of a grid stands among the others: every number that depends on who else is there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from results.pairing import pair
+from results.pivot import Grid
+from results.ranking import (
+    Friedman,
+    compact_letters,
+    elo,
+    friedman,
+    interquartile_mean,
+    mean_ranks,
+    ranks,
+    resampled_means,
+    win_matrix,
+    win_rates,
+)
+from results.statistics import ALPHA, FloatArray, holm
+
+DRAWS: Final = 1000
+BATCH: Final = 2_000_000
+"""Scores that the bootstrap holds at once."""
+PRIOR_TIES: Final = 1.0
+"""Tied games that Elo adds to each pair of methods, so that a method that always wins has a finite rating."""
+
+
+@dataclass(frozen=True)
+class Placing:
+    """One label's place. Intervals are 95 %; they and the IQM are None where they are not defined."""
+
+    mean_rank: float | None = None
+    rank_low: float | None = None
+    rank_high: float | None = None
+    tie_group: str | None = None
+    win_rate: float | None = None
+    iqm: float | None = None
+    elo: float | None = None
+    elo_low: float | None = None
+    elo_high: float | None = None
+
+
+def placings(grid: Grid) -> tuple[list[Placing], Friedman | None]:
+    """The place of each label, and Friedman's test. Every label must cover every cell, and there must be two or more.
+
+    Labels are ranked inside each cell by their mean over seeds, failed ones last; ranks and wins are averaged inside a
+    task, then over tasks. Friedman's test ranks those task means again. Intervals: two-level bootstrap, tasks then
+    seeds; a task takes all its cells with it, and rivals share the drawn seeds.
+    """
+    scores = cell_means(grid, grid.scores)
+    families, family = grid.family_index()
+    weights = 1 / (np.bincount(family)[family] * len(families))
+    wins = win_matrix(scores, weights)
+    rank, rate, rating = mean_ranks(scores, weights), win_rates(wins), elo(wins * len(families), PRIOR_TIES)
+    ranges = rating_ranges = np.full((2, len(grid.labels)), np.nan)
+    if len(families) > 1:
+        resampled = _resampled_wins(grid)
+        ranges = np.quantile(len(grid.labels) - resampled.sum(axis=-1), [ALPHA / 2, 1 - ALPHA / 2], axis=0)
+        rating_ranges = np.quantile(elo(resampled * len(families), PRIOR_TIES), [ALPHA / 2, 1 - ALPHA / 2], axis=0)
+    letters = compact_letters(_told_apart(grid), [int(i) for i in np.argsort(rank, kind="stable")])
+    found = [
+        Placing(
+            mean_rank=float(rank[i]),
+            rank_low=_number(ranges[0, i]),
+            rank_high=_number(ranges[1, i]),
+            tie_group=letters[i],
+            win_rate=float(rate[i]),
+            iqm=middle,
+            elo=float(rating[i]),
+            elo_low=_number(rating_ranges[0, i]),
+            elo_high=_number(rating_ranges[1, i]),
+        )
+        for i, middle in enumerate(_interquartile_means(grid))
+    ]
+    return found, friedman(-_task_means(grid, ranks(scores)))
+
+
+def cell_means(grid: Grid, scores: FloatArray) -> FloatArray:
+    """Means over seeds, minus infinity where the cell failed. Shapes: (cells, seeds, labels) -> (cells, labels)."""
+    present = np.isfinite(scores)
+    means = np.where(present, scores, 0.0).sum(axis=1) / np.maximum(present.sum(axis=1), 1)
+    return np.where(grid.failed, -np.inf, means)
+
+
+def _task_means(grid: Grid, values: FloatArray) -> FloatArray:
+    """Means over the cells of each task. Shapes: (cells, labels) -> (tasks, labels)."""
+    families, family = grid.family_index()
+    return np.stack([values[family == index].mean(axis=0) for index in range(len(families))])
+
+
+def _interquartile_means(grid: Grid) -> list[float | None]:
+    """Each label's IQM of normalised task means; None without anchors or where failures reach the middle half."""
+    scores, unit = grid.normalised()
+    if unit != "normalised":
+        return [None] * len(grid.labels)
+    return [_number(interquartile_mean(column)) for column in _task_means(grid, cell_means(grid, scores)).T]
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _told_apart(grid: Grid) -> npt.NDArray[np.bool_]:
+    """Which pairs differ: Holm-adjusted over all pairs. Shapes: (labels, labels), symmetric."""
+    scores, unit = grid.normalised()
+    pairs = list(combinations(range(len(grid.labels)), 2))
+    adjusted = holm([pair(grid, scores, unit is not None, i, j).test()[0] for i, j in pairs])
+    different = np.zeros((len(grid.labels), len(grid.labels)), bool)
+    for (i, j), p in zip(pairs, adjusted, strict=True):
+        different[i, j] = different[j, i] = p is not None and p < ALPHA
+    return different
+
+
+def _resampled_wins(grid: Grid) -> FloatArray:
+    """Win matrices of resampled tasks and seeds. Shapes: (draws, labels, labels)."""
+    families, family = grid.family_index()
+    slot = np.array([int((family[:cell] == family[cell]).sum()) for cell in range(len(family))])
+    shape = len(families), int(slot.max()) + 1, len(grid.labels)
+    scores = np.full((shape[0], len(grid.seeds), shape[1], shape[2]), np.nan)
+    scores[family, :, slot] = grid.scores
+    failed, real = np.zeros(shape, bool), np.zeros(shape[:2], bool)
+    failed[family, slot], real[family, slot] = grid.failed, True
+    weight = real / real.sum(axis=1, keepdims=True) / len(families)
+    batch = max(1, BATCH // failed.size)
+    rng, found = np.random.default_rng(0), []
+    for start in range(0, DRAWS, batch):
+        means, drawn = resampled_means(scores, min(batch, DRAWS - start), rng)
+        means = np.where(failed[drawn], -np.inf, np.where(real[drawn][..., None], means, 0.0))
+        flat = len(means), shape[0] * shape[1]
+        found.append(win_matrix(means.reshape(*flat, shape[2]), weight[drawn].reshape(flat)))
+    return np.concatenate(found)

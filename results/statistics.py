@@ -1,0 +1,196 @@
+"""Two methods over some tasks: estimates, intervals, tests and power. Pure functions over numpy arrays.
+
+Axis order everywhere: tasks, then seeds. Differences are positive where the first method is better. A score or
+difference that is absent is NaN. A difference that only a failure decides is infinite: it has a side and the largest
+rank, but no size. What too few tasks or seeds cannot give is ``None``, never a number.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from scipy import optimize, stats
+
+FloatArray = npt.NDArray[np.float64]
+
+ALPHA = 0.05
+DIGITS = 12
+"""Significant digits to which scores and differences are rounded before they are compared or ranked."""
+
+
+def round_significant(values: FloatArray, scale: FloatArray | None = None) -> FloatArray:
+    """Values rounded to ``DIGITS`` significant digits of ``scale`` (of themselves by default), so that ties are ties.
+
+    The difference of two scores carries the rounding error of the scores: pass the size of the scores as ``scale``.
+    Shapes: ``scale`` has the shape of ``values``. NaN and infinite values stay as they are.
+    """
+    size = np.abs(values if scale is None else scale)
+    usable = np.isfinite(size) & (size > 0) & np.isfinite(values)
+    exponent = np.clip(np.floor(np.log10(np.where(usable, size, 1.0))), -290, 290)
+    power = 10.0 ** (DIGITS - 1 - exponent)
+    return np.where(usable, np.rint(np.where(usable, values, 0.0) * power) / power, values) + 0.0
+
+
+@dataclass(frozen=True)
+class MeanEstimate:
+    """An estimated mean difference, its standard error, and the degrees of freedom of that error."""
+
+    mean: float
+    standard_error: float
+    degrees_of_freedom: float
+
+    def interval(self, confidence: float = 1 - ALPHA) -> tuple[float, float]:
+        """The two-sided t interval."""
+        half = float(stats.t.isf((1 - confidence) / 2, self.degrees_of_freedom)) * self.standard_error
+        return self.mean - half, self.mean + half
+
+    def p_value(self) -> float | None:
+        """The two-sided t test of no difference; None where nothing varies although there is a difference."""
+        if self.standard_error == 0:
+            return 1.0 if self.mean == 0 else None
+        return float(2 * stats.t.sf(abs(self.mean) / self.standard_error, self.degrees_of_freedom))
+
+    def smallest_detectable(self, alpha: float = ALPHA, power: float = 0.8) -> float | None:
+        """The true difference that a two-sided t test at ``alpha`` finds, and on the right side, with this ``power``.
+
+        None where nothing varies.
+        """
+        if self.standard_error == 0:
+            return None
+        return self.standard_error * _detectable_errors(self.degrees_of_freedom, alpha, power)
+
+
+@lru_cache(maxsize=4096)
+def _detectable_errors(degrees_of_freedom: float, alpha: float, power: float) -> float:
+    """The smallest detectable difference in units of the standard error."""
+    from statsmodels.stats.power import ttest_power
+
+    def shortfall(errors: float) -> float:
+        return float(ttest_power(errors, 1, alpha / 2, df=degrees_of_freedom, alternative="larger")) - power
+
+    high = 2 * float(stats.t.isf(alpha / 2, degrees_of_freedom)) + 2
+    while shortfall(high) < 0:
+        high *= 2
+    return float(optimize.brentq(shortfall, 0.0, high))
+
+
+def mean_of_sample(differences: FloatArray) -> MeanEstimate | None:
+    """The mean over other tasks like these (or, inside one task, over other seeds); None below two finite differences.
+
+    Shapes: (tasks,) seed-averaged differences, or (seeds,) inside one task. Values that are not finite are left out.
+    """
+    sample = differences[np.isfinite(differences)]
+    if len(sample) < 2:
+        return None
+    error = float(sample.std(ddof=1)) / math.sqrt(len(sample))
+    return MeanEstimate(float(sample.mean()), error, len(sample) - 1.0)
+
+
+def mean_of_fixed_tasks(differences: FloatArray) -> MeanEstimate | None:
+    """The mean over exactly these tasks and other seeds; None without tasks or where a task has fewer than two seeds.
+
+    The variance of the mean of T tasks is sum(v_t) / T^2 with v_t = s_t^2 / S_t; its degrees of freedom are
+    sum(v_t)^2 / sum(v_t^2 / (S_t - 1)).
+
+    Shapes: (tasks, seeds), NaN where a seed is absent.
+    Source: Satterthwaite, 1946.
+    """
+    present = np.isfinite(differences)
+    seeds = present.sum(axis=1)
+    if len(seeds) == 0 or seeds.min() < 2:
+        return None
+    filled = np.where(present, differences, 0.0)
+    means = filled.sum(axis=1) / seeds
+    residuals = np.where(present, filled - means[:, None], 0.0)
+    variances = (residuals**2).sum(axis=1) / (seeds - 1) / seeds
+    total = float(variances.sum())
+    freedom = total**2 / float((variances**2 / (seeds - 1)).sum()) if total > 0 else float((seeds - 1).sum())
+    return MeanEstimate(float(means.mean()), math.sqrt(total) / len(means), freedom)
+
+
+@dataclass(frozen=True)
+class SignedRank:
+    """Wilcoxon's signed-rank test. ``plus`` and ``minus`` share out the ranks of zero differences evenly."""
+
+    plus: float
+    minus: float
+    direction: int
+    p_value: float
+
+
+def signed_rank(differences: FloatArray) -> SignedRank:
+    """The exact two-sided signed-rank test, conditional on ties, zero differences dropped.
+
+    The distribution of the rank sum is built by convolution over the tasks, so it is exact for any number of them. No
+    difference at all gives p = 1. Infinite differences take the largest rank.
+
+    Shapes: (tasks,), rounded, without NaN.
+    Source: Wilcoxon, 1945; zeros shared out for display as in Demšar, 2006, section 3.1.3.
+    """
+    ranks = stats.rankdata(np.abs(differences))
+    zeros = float(ranks[differences == 0].sum()) / 2
+    nonzero = differences[differences != 0]
+    doubled = np.rint(2 * stats.rankdata(np.abs(nonzero))).astype(np.int64)
+    chances = np.ones(1)
+    for rank in doubled:
+        chances = 0.5 * (np.pad(chances, (0, rank)) + np.pad(chances, (rank, 0)))
+    plus, minus = int(doubled[nonzero > 0].sum()), int(doubled[nonzero < 0].sum())
+    return SignedRank(
+        plus=float(ranks[differences > 0].sum()) + zeros,
+        minus=float(ranks[differences < 0].sum()) + zeros,
+        direction=int(np.sign(plus - minus)),
+        p_value=min(1.0, 2 * float(chances[: min(plus, minus) + 1].sum())),
+    )
+
+
+def sign_test(wins: int, losses: int) -> float:
+    """The exact two-sided sign test, ties dropped: what is left where differences have no common unit."""
+    return float(stats.binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0
+
+
+def fewest_tasks(alpha: float = ALPHA) -> int:
+    """The fewest tasks with which an exact two-sided signed-rank or sign test can reach ``alpha``."""
+    return math.ceil(1 + math.log2(1 / alpha))
+
+
+def holm(p_values: list[float | None]) -> list[float | None]:
+    """Holm-adjusted p values. An undefined one counts as a member of the family and stays undefined.
+
+    Source: Holm, 1979.
+    """
+    from statsmodels.stats.multitest import multipletests
+
+    if not p_values:
+        return []
+    adjusted = multipletests([1.0 if p is None else p for p in p_values], method="holm")[1]
+    return [None if p is None else float(q) for p, q in zip(p_values, adjusted, strict=True)]
+
+
+def hodges_lehmann(differences: FloatArray) -> float | None:
+    """The median of all averages of two differences (each with itself too); None without a finite difference.
+
+    Shapes: (tasks,); values that are not finite are left out.
+    Source: Hodges and Lehmann, 1963.
+    """
+    sample = differences[np.isfinite(differences)]
+    if len(sample) == 0:
+        return None
+    first, second = np.triu_indices(len(sample))
+    return float(np.median((sample[first] + sample[second]) / 2))
+
+
+def probability_better(first: FloatArray, second: FloatArray) -> FloatArray:
+    """Per task, the chance that a run of the first method beats a run of the second, ties half; NaN without runs.
+
+    Shapes: (tasks, seeds of the first), (tasks, seeds of the second) -> (tasks,). NaN where a run is absent; a failed
+    run is minus infinity.
+    Source: Agarwal et al., 2021, arXiv 2108.13264, "probability of improvement".
+    """
+    left, right = first[:, :, None], second[:, None, :]
+    pairs = (~np.isnan(left) & ~np.isnan(right)).sum(axis=(1, 2))
+    won = (left > right).sum(axis=(1, 2)) + 0.5 * (left == right).sum(axis=(1, 2))
+    return np.where(pairs > 0, won / np.maximum(pairs, 1), np.nan)

@@ -1,0 +1,83 @@
+"""Scanned digits with new classes: from telling 0-4 apart to telling 5-9 apart.
+
+An example: an image of 8 x 8 grey values in [0, 1], label 2 (of 0..4: the digit 2 in the source, 7 in the target).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.datasets import load_digits
+from torch import Tensor, nn
+
+from harness.task import Datasets, Examples, Recipe, Task
+
+SEED = 1998
+CLASSES = 5
+SOURCE_TRAIN, TARGET_POOL = 600, 490
+
+
+@dataclass(frozen=True)
+class DigitsNewClasses(Task):
+    """Digits: what transfers is the strokes that digits are made of; the labels are new, and so is the head.
+
+    Data: the 1,797 real scanned digits that scikit-learn ships (Alpaydin and Kaynak, 1998, UCI). Source: classes 0-4,
+    600 images to train on and 301 to test on. Target: classes 5-9 as labels 0-4, a pool of 490 and a test of 406.
+    Splits are one fixed permutation. The metric is the accuracy.
+    Shapes: inputs (examples, 1, 8, 8), float32 in [0, 1]; targets (examples,), int64. The network has three
+    convolutions with GroupNorm and a linear head.
+    """
+
+    name = "digits_new_classes"
+    version = "1"
+    metric = "accuracy"
+    higher_is_better = True
+    recipe = Recipe(learning_rate=1e-3, batch_size=32, schedule="cosine", source_steps=500)
+
+    def datasets(self) -> Datasets:
+        images, digits = load_digits(return_X_y=True)
+        # RandomState, because its streams never change between versions of numpy.
+        order = np.random.RandomState(SEED).permutation(len(digits))
+        source, target = order[digits[order] < CLASSES], order[digits[order] >= CLASSES]
+
+        def examples(rows: np.ndarray) -> Examples:
+            pixels = (images[rows] / 16).astype(np.float32).reshape(-1, 1, 8, 8)
+            return {"inputs": torch.from_numpy(pixels), "targets": torch.from_numpy((digits[rows] % CLASSES).astype(np.int64))}
+
+        return Datasets(
+            source_train=examples(source[:SOURCE_TRAIN]),
+            source_test=examples(source[SOURCE_TRAIN:]),
+            target_pool=examples(target[:TARGET_POOL]),
+            target_test=examples(target[TARGET_POOL:]),
+        )
+
+    def network(self) -> nn.Module:
+        return nn.Sequential(
+            OrderedDict(
+                block1=_block(1, 16, stride=1),
+                block2=_block(16, 32, stride=2),
+                block3=_block(32, 32, stride=1),
+                flatten=nn.Flatten(),
+                head=self.new_head(),
+            )
+        )
+
+    def new_head(self) -> nn.Module:
+        return nn.Linear(32 * 4 * 4, CLASSES)
+
+    @staticmethod
+    def loss(network: nn.Module, batch: Examples) -> Tensor:
+        return nn.functional.cross_entropy(network(batch["inputs"]), batch["targets"])
+
+    @staticmethod
+    def score(predictions: Tensor, examples: Examples) -> float:
+        return float((predictions.argmax(1) == examples["targets"]).double().mean())
+
+
+def _block(inputs: int, outputs: int, stride: int) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1), nn.GroupNorm(4, outputs), nn.ReLU()
+    )
