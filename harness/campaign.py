@@ -94,7 +94,7 @@ def choose(cell: Cell, suite: Suite, trials: list[Trial], rows: dict[str, dict[s
     A candidate's score is the mean over the tuning seeds, signed so that higher is better; a seed that is not done
     makes it the worst. The first of equals wins, the default configuration being first; if all fail it is the default.
     """
-    candidates = []
+    candidates: list[dict[str, Any]] = []
     for method in plan.configurations(cell.entrant, suite.tuning.configs):
         mine = [trial for trial in trials if trial.method == method]
         values = [rows[trial.key]["signed"] for trial in mine]
@@ -104,7 +104,7 @@ def choose(cell: Cell, suite: Suite, trials: list[Trial], rows: dict[str, dict[s
         keys = {str(trial.seed): trial.key for trial in mine}
         candidates.append({"config": config, "signed_validation_scores": values, "mean": mean, "keys": keys})
     ranked = [-math.inf if candidate["mean"] is None else candidate["mean"] for candidate in candidates]
-    best = max(range(len(ranked)), key=ranked.__getitem__)
+    best = ranked.index(max(ranked))
     if not trials:
         reason = "one configuration only: nothing to select"
     elif ranked[best] == -math.inf:

@@ -18,7 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from harness.errors import UserError, nearest
-from harness.record import RECORD, read_record
+from harness.record import read_record
 from results import table as tables
 from results.compare import compare
 from results.leaderboard import leaderboard
@@ -55,7 +55,14 @@ def status_command(options: Namespace) -> int:
     open_cells = [cell for cell in document["cells"] if cell["missing"] or set(cell["counts"]) - {"done"}]
     if open_cells:
         lines = [
-            [c["stage"], c["task"], c["label"], c["target_size"], c["missing"], " ".join(f"{n} {s}" for s, n in c["counts"].items())]
+            [
+                c["stage"],
+                c["task"],
+                c["label"],
+                c["target_size"],
+                c["missing"],
+                " ".join(f"{n} {s}" for s, n in c["counts"].items()),
+            ]
             for c in open_cells
         ]
         _show(console, ["stage", "task", "method", "n", "missing", "committed"], lines)
@@ -69,8 +76,8 @@ def status(record: dict[str, Any], rows: pa.Table) -> dict[str, Any]:
     suite = record["suite"]
     committed: dict[tuple[str, str, str, int], Counter[str]] = {}
     names = ("stage", "task", "label", "target_size", "status")
-    for *cell, outcome in zip(*(rows[name].to_pylist() for name in names), strict=True):
-        committed.setdefault(tuple(cell), Counter())[outcome] += 1
+    for stage, task, label, n, outcome in zip(*(rows[name].to_pylist() for name in names), strict=True):
+        committed.setdefault((stage, task, label, n), Counter())[outcome] += 1
     cells = []
     for stage in ("tune", "final"):
         for task in suite["tasks"]:
@@ -81,7 +88,8 @@ def status(record: dict[str, Any], rows: pa.Table) -> dict[str, Any]:
                     counts = committed.get((stage, task["id"], method["label"], n), Counter())
                     cell = {"stage": stage, "task": task["id"], "label": method["label"], "target_size": n}
                     missing = max(0, planned - counts.total())
-                    cells.append(cell | {"planned": planned, "missing": missing, "counts": dict(sorted(counts.items()))})
+                    outcome = {"planned": planned, "missing": missing, "counts": dict(sorted(counts.items()))}
+                    cells.append({**cell, **outcome})
     reasons = Counter(
         f"{outcome}: {reason}"
         for outcome, reason in zip(rows["status"].to_pylist(), rows["reason"].to_pylist(), strict=True)

@@ -111,7 +111,11 @@ def plan_command(options: Namespace) -> int:
     if options.json:
         print(json.dumps(document, indent=1))
         return 0
-    _print(Console(), f"plan of {suite.name}", [(key, "", _text(value)) for key, value in document.items() if key != "suite"])
+    _print(
+        Console(),
+        f"plan of {suite.name}",
+        [(key, "", _text(value)) for key, value in document.items() if key != "suite"],
+    )
     return 0
 
 

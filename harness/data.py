@@ -85,5 +85,7 @@ def batch_order(examples: int, batch_size: int, steps: int, seed: int) -> Tensor
     width = min(batch_size, examples)
     rng = torch.Generator().manual_seed(seed)
     epochs = -(-steps * width // examples)
-    stream = torch.cat([torch.randperm(examples, generator=rng) for _ in range(epochs)] or [torch.empty(0, dtype=torch.long)])
+    stream = torch.cat(
+        [torch.randperm(examples, generator=rng) for _ in range(epochs)] or [torch.empty(0, dtype=torch.long)]
+    )
     return stream[: steps * width].view(steps, width)

@@ -21,11 +21,11 @@ class UserError(PacbenchError):
     """Bad input. The message is complete: it is printed as it is, and nothing is started."""
 
 
-class Declined(PacbenchError):
+class Declined(PacbenchError):  # noqa: N818 - an outcome, not an error
     """Raised by a method's `prepare` or `adapt` where it does not apply; the message is the reason in the row."""
 
 
-class Diverged(PacbenchError):
+class Diverged(PacbenchError):  # noqa: N818 - an outcome, not an error
     """A training loss became NaN or infinite."""
 
 

@@ -29,7 +29,9 @@ def native_score(predict: Predict, score: Score, network: nn.Module, examples: E
     return float(score(predictions(predict, network, examples), examples))
 
 
-def signed_score(predict: Predict, score: Score, higher_is_better: bool, network: nn.Module, examples: Examples) -> float:
+def signed_score(
+    predict: Predict, score: Score, higher_is_better: bool, network: nn.Module, examples: Examples
+) -> float:
     """The task's metric, negated where lower is better."""
     native = native_score(predict, score, network, examples)
     return native if higher_is_better else -native

@@ -15,7 +15,7 @@ def training_flops(objective: Objective, batch: Examples) -> float | None:
     """Floating-point operations of one forward and backward pass on `batch`; None where torch cannot count them.
 
     torch counts matrix products, convolutions and attention. Neither gradients nor random state are left behind.
-    The count of a structure (class, loss, parameters and batch shapes) is kept, since it is the same for all its trials.
+    The count of a structure (class, loss, parameters, batch shapes) is kept: it is the same for all its trials.
     """
     structure = _structure(objective, batch)
     if structure not in _COUNTED:
@@ -26,7 +26,13 @@ def training_flops(objective: Objective, batch: Examples) -> float | None:
 def _structure(objective: Objective, batch: Examples) -> object:
     modules = tuple((name, type(module).__qualname__) for name, module in objective.named_modules())
     parameters = tuple((n, p.shape, p.requires_grad) for n, p in objective.named_parameters())
-    return (type(objective), objective.loss, modules, parameters, tuple((n, t.shape, t.dtype) for n, t in batch.items()))
+    return (
+        type(objective),
+        objective.loss,
+        modules,
+        parameters,
+        tuple((n, t.shape, t.dtype) for n, t in batch.items()),
+    )
 
 
 def _count(objective: Objective, batch: Examples) -> float | None:

@@ -27,9 +27,11 @@ def installed(group: str, own: Mapping[str, type[Any]], base: type[Any]) -> dict
             raise UserError(f"{where}: cannot be loaded ({type(error).__name__}: {error})") from error
         if not (isinstance(cls, type) and issubclass(cls, base)):
             raise UserError(f"{where}: {cls!r} is not a {base.__name__}")
-        if cls.name in found:
-            raise UserError(f"{where}: the name {cls.name!r} is already taken by {found[cls.name].__module__}")
-        found[cls.name] = cls
+        _check_facts(cls, base, where)
+        name: str = cls.name
+        if name in found:
+            raise UserError(f"{where}: the name {name!r} is already taken by {found[name].__module__}")
+        found[name] = cls
     return found
 
 
@@ -54,7 +56,7 @@ def from_file(path: Path, base: type[Any], where: str) -> type[Any]:
     ]
     if len(classes) != 1:
         raise UserError(f"{where}: {path} defines {len(classes)} classes derived from {base.__name__}; expected one")
-    (cls,) = classes
+    cls: Any = classes[0]
     _check_facts(cls, base, f"{where}: {path}")
     if fingerprint not in cls.version:
         cls.version = f"{cls.version}+{fingerprint}"
@@ -74,7 +76,7 @@ def _execute(path: Path, name: str, where: str) -> None:
         raise UserError(f"{where}: {path} cannot be loaded ({type(error).__name__}: {error})") from error
 
 
-def _check_facts(cls: type[Any], base: type[Any], where: str) -> None:
+def _check_facts(cls: Any, base: type[Any], where: str) -> None:
     if "__dataclass_params__" not in vars(cls) or not cls.__dataclass_params__.frozen:
         raise UserError(f"{where}: class {cls.__name__} must be decorated with @dataclass(frozen=True)")
     for fact in ("name", "version"):

@@ -23,9 +23,9 @@ def run(campaign: Campaign, address: str | None, retry_failed: bool, progress: P
     final = _missing_finals(campaign, retry_failed)
     if tune or final:
         with schedule.cluster(address):
-            _train_sources(campaign, [*tune, *final], progress)
-            _complete(campaign, tune, "tune", progress)
-            _complete(campaign, _missing_finals(campaign, retry_failed), "final", progress)
+            _complete(campaign, tune, "tune", _sources(campaign, [*tune, *final]), progress)
+            finals = _missing_finals(campaign, retry_failed)
+            _complete(campaign, finals, "final", _sources(campaign, finals), progress)
         progress.end()
     return progress.counts
 
@@ -37,20 +37,23 @@ def _missing_finals(campaign: Campaign, retry_failed: bool) -> list[Trial]:
     return campaign.missing(plan.final_trials(campaign.suite, methods), retry_failed)
 
 
-def _train_sources(campaign: Campaign, trials: list[Trial], progress: Progress) -> None:
-    packs = [p for p in plan.source_packs(trials) if not (campaign.cache / f"source-{p.trials[0].source_key}.pt").exists()]
-    if packs:
-        progress.begin("source models", len(packs))
-        schedule.run_packs(packs, campaign.folder, campaign.suite.resources, progress)
+def _sources(campaign: Campaign, trials: list[Trial]) -> list[Pack]:
+    """The source models that are not in the cache yet."""
+    needed = plan.source_packs(trials)
+    return [p for p in needed if not (campaign.cache / f"source-{p.trials[0].source_key}.pt").exists()]
 
 
-def _complete(campaign: Campaign, trials: list[Trial], stage: str, progress: Progress) -> None:
-    """Run the trials until each has a row. A pack whose worker died runs again trial by trial, so that only the guilty
-    one is left without a row of its own; it gets one that says so."""
+def _complete(campaign: Campaign, trials: list[Trial], stage: str, sources: list[Pack], progress: Progress) -> None:
+    """Train the source models, then run the trials until each has a row.
+
+    A pack whose worker died runs again trial by trial, so that only the guilty one is left without a row of its own;
+    it gets one that says so.
+    """
     if not trials:
         return
-    progress.begin(stage, len(trials))
-    schedule.run_packs(plan.packs(trials), campaign.folder, campaign.suite.resources, progress)
+    packs = [*sources, *plan.packs(trials)]
+    progress.begin(stage, len(sources) + len(trials))
+    schedule.run_packs(packs, campaign.folder, campaign.suite.resources, progress)
     if left := campaign.missing(trials):
         progress.note(f"a worker died; its {len(left)} trials run again one by one")
         singles = [Pack("trials", (trial,)) for trial in left]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,10 +29,12 @@ PACKS_PER_RUN = 300
 """Tune's driver memory and state file grow with the trials of one run; a new run starts afresh."""
 
 
-class PackRunner(tune.Trainable):  # type: ignore[misc]
+class PackRunner(tune.Trainable):
     """The actor: runs one pack per Tune trial, commits its rows, and is then used again."""
 
-    def setup(self, config: dict[str, Any], packs: Sequence[Pack], folder: Path, cuda: bool, alone: bool) -> None:
+    def setup(  # type: ignore[override]
+        self, config: dict[str, Any], packs: Sequence[Pack], folder: Path, cuda: bool, alone: bool
+    ) -> None:
         """One thread per worker, unless the pack has the machine alone; first calls are made here, untimed."""
         torch.set_num_threads(1)
         self.packs, self.alone = packs, alone
@@ -52,7 +55,7 @@ class PackRunner(tune.Trainable):  # type: ignore[misc]
         return {"done": True, "statuses": [row["status"] for row in rows]}
 
 
-class _Watch(tune.Callback):  # type: ignore[misc]
+class _Watch(tune.Callback):
     """Tells the progress display what each finished pack brought."""
 
     def __init__(self, progress: Progress) -> None:
@@ -70,15 +73,17 @@ def cluster(address: str | None) -> Iterator[None]:
     """
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    local = {"include_dashboard": False} if address is None else {}
+    dashboard = False if address is None else None
     with _away_from_users_folder():
         try:
-            ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **local)
+            ray.init(address or "local", include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise UserError(f"--address {address}: no Ray cluster there ({error})") from error
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         for module in by_value_modules():
-            cloudpickle.register_pickle_by_value(module)
+            cloudpickle.register_pickle_by_value(module)  # type: ignore[no-untyped-call]
         try:
             yield
         finally:
@@ -101,7 +106,7 @@ def slots(resources: Resources) -> int:
     """How many packs run at once. Raises: UserError if no node can ever hold one."""
     cpus, gpus, memory = _request(resources)
     fitting = 0
-    for node in ray.nodes():
+    for node in ray.nodes():  # type: ignore[no-untyped-call]
         if node["Alive"]:
             has = node["Resources"]
             room = [has.get("CPU", 0) / cpus]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import functools
-import os
+import io
 import pickle
-import uuid
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +19,7 @@ from harness.engines.plain import Plain
 from harness.errors import Declined, Diverged
 from harness.evaluate import native_score, signed_score
 from harness.fit import Fit
+from harness.ledger import write_durably
 from harness.method import Problem
 from harness.objective import Objective
 from harness.plan import Trial
@@ -85,7 +85,9 @@ class Store:
             seconds = cost.now(self.device) - started - fit.untimed_seconds
             if result.diverged:
                 raise Diverged("source model: the loss became NaN or infinite")
-            saved = self._save(f"source-{key}", Model(network, self.source_score(task, network), fit.steps_taken, seconds))
+            saved = self._save(
+                f"source-{key}", Model(network, self.source_score(task, network), fit.steps_taken, seconds)
+            )
         return _restore(network, saved)
 
     def prepared(self, trial: Trial, source: Model) -> Model:
@@ -129,9 +131,9 @@ class Store:
         state = {key: tensor.detach() for key, tensor in model.network.state_dict().items()}
         saved = {"state": state, "score": model.score, "steps": model.steps, "seconds": model.seconds}
         self.folder.mkdir(parents=True, exist_ok=True)
-        staged = self.folder / f".tmp-{uuid.uuid4().hex}"
-        torch.save(saved, staged)
-        os.replace(staged, self.folder / f"{name}.pt")
+        content = io.BytesIO()
+        torch.save(saved, content)
+        write_durably(self.folder / f"{name}.pt", content.getvalue())
         return saved
 
 

@@ -115,7 +115,11 @@ def override(raw: dict[str, Any], settings: list[str]) -> None:
 
 
 def parse(
-    raw: Mapping[str, Any], where: str, folder: Path, methods: Mapping[str, type[Method]], tasks: Mapping[str, type[Task]]
+    raw: Mapping[str, Any],
+    where: str,
+    folder: Path,
+    methods: Mapping[str, type[Method]],
+    tasks: Mapping[str, type[Task]],
 ) -> Suite:
     """A suite from its TOML content. Files named in it are relative to `folder`. Raises: UserError."""
     known = ("name", *LISTS, *TABLES)
@@ -128,7 +132,7 @@ def parse(
     for key in LISTS:
         if not isinstance(raw.get(key), list) or not raw[key]:
             raise UserError(f"{where}: {key} = {raw.get(key)!r}; expected a list with at least one entry")
-    tables = {}
+    tables: dict[str, Any] = {}
     for key, cls in TABLES.items():
         table = raw.get(key, {})
         if not isinstance(table, dict):

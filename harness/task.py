@@ -98,4 +98,6 @@ def check_task_class(cls: type[Task], where: str) -> None:
             raise UserError(f"{where}: task class {cls.__name__} lacks {fact!r}")
     for function in ("loss", "predict", "score"):
         if not isinstance(inspect.getattr_static(cls, function), staticmethod):
-            raise UserError(f"{where}: {cls.__name__}.{function} must be a @staticmethod; methods see it, the task they must not")
+            raise UserError(
+                f"{where}: {cls.__name__}.{function} must be a @staticmethod; methods see it, the task they must not"
+            )

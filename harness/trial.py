@@ -41,7 +41,7 @@ def run(trial: Trial, store: Store, exclusive_device: bool = False) -> Row:
         measured |= {"status": "diverged", "reason": str(diverged)}
     except TrialTimeout:
         measured |= {"status": "timeout", "reason": f"not finished after {trial.trial_seconds:g} s"}
-    except (Exception, SystemExit) as error:  # the trial's boundary: whatever a method raises becomes a row
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the trial's boundary: what a method raises becomes a row
         measured |= {"status": "oom" if _out_of_memory(error) else "failed", "reason": _reason(error)}
     measured["finished_at"] = datetime.now(UTC)
     measured["peak_memory_bytes"] = cost.peak_memory_bytes(store.device)
@@ -223,7 +223,9 @@ def warm_up(store: Store) -> None:
     """Train and score a small network once, so that no trial's timed section pays for a first call."""
     network = nn.Linear(2, 1).to(store.device)
     examples = {"inputs": torch.zeros(4, 2, device=store.device)}
-    Fit(Plain(), Recipe(), 0, 2)([Objective(network, lambda net, batch: net(batch["inputs"]).square().mean())], examples)
+    Fit(Plain(), Recipe(), 0, 2)(
+        [Objective(network, lambda net, batch: net(batch["inputs"]).square().mean())], examples
+    )
 
 
 def train_source(trial: Trial, store: Store) -> None:
@@ -234,5 +236,5 @@ def train_source(trial: Trial, store: Store) -> None:
     try:
         with cost.time_limit(trial.trial_seconds):
             store.source(trial)
-    except (Exception, SystemExit, TrialTimeout):
+    except (Exception, SystemExit, TrialTimeout):  # noqa: BLE001 - the trials that need it will say so
         return

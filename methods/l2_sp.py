@@ -17,7 +17,12 @@ class L2SPObjective(Objective):
     The anchors are frozen copies (never aliases) of the kernels at the start, in the order of `anchored`.
     """
 
-    def __init__(self, network: nn.Module, loss: Loss, anchored: list[str], shrunk: list[str], alpha: float, beta: float) -> None:
+    alpha: Tensor
+    beta: Tensor
+
+    def __init__(
+        self, network: nn.Module, loss: Loss, anchored: list[str], shrunk: list[str], alpha: float, beta: float
+    ) -> None:
         super().__init__(network, loss)
         weights = dict(network.named_parameters())
         self.anchored, self.shrunk = anchored, shrunk
@@ -29,11 +34,10 @@ class L2SPObjective(Objective):
 
     def penalty(self) -> Tensor:
         """alpha/2 * sum ||w - w0||^2 over anchored kernels + beta/2 * sum ||w||^2 over a new head's kernels."""
-        distance = sum(
-            (self.network.get_parameter(name) - anchor).square().sum()
-            for name, anchor in zip(self.anchored, self.anchors, strict=True)
-        )
-        size = sum(self.network.get_parameter(name).square().sum() for name in self.shrunk)
+        zero = torch.zeros_like(self.alpha)
+        anchors = zip(self.anchored, self.anchors, strict=True)
+        distance = sum(((self.network.get_parameter(n) - anchor).square().sum() for n, anchor in anchors), zero)
+        size = sum((self.network.get_parameter(name).square().sum() for name in self.shrunk), zero)
         return self.alpha / 2 * distance + self.beta / 2 * size
 
 

@@ -17,6 +17,8 @@ from harness.objective import train_only, within
 class LoRALinear(nn.Module):
     """y = base(x) + scale * B A x. Shapes: x (..., in), A (rank, in), B (out, rank)."""
 
+    scale: Tensor
+
     def __init__(self, base: nn.Linear, rank: int, alpha: float) -> None:
         super().__init__()
         self.base = base
@@ -41,6 +43,8 @@ class LoRAConv2d(nn.Module):
 
     Shapes: x (batch, in, height, width), A (rank, in, kh, kw), B (out, rank, 1, 1).
     """
+
+    scale: Tensor
 
     def __init__(self, base: nn.Conv2d, rank: int, alpha: float) -> None:
         super().__init__()

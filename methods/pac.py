@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import torch
@@ -49,8 +50,17 @@ class Calibrated(nn.Module):
 class CalibrateObjective(Objective):
     """Target loss plus lambda * sum of squared free weights; essential weights cannot move."""
 
+    lam: Tensor
+    head_lam: Tensor
+
     def __init__(
-        self, network: nn.Module, loss: Loss, masks: dict[str, Tensor], head: list[str], penalty: float, head_penalty: float
+        self,
+        network: nn.Module,
+        loss: Loss,
+        masks: dict[str, Tensor],
+        head: list[str],
+        penalty: float,
+        head_penalty: float,
     ) -> None:
         super().__init__(network, loss)
         self.masks, self.head = masks, head
@@ -64,14 +74,14 @@ class CalibrateObjective(Objective):
 
     def penalty(self) -> Tensor:
         """lambda * sum over m=0 of w_i^2, and the same with its own weight over a new head's kernels."""
-        free = sum(weight.square().sum() for weight in self._free().values())
-        head = sum(self.network.get_parameter(name).square().sum() for name in self.head)
+        free = sum((weight.square().sum() for weight in self._free().values()), torch.zeros_like(self.lam))
+        head = sum((self.network.get_parameter(name).square().sum() for name in self.head), torch.zeros_like(self.lam))
         return self.lam * free + self.head_lam * head
 
     def _free(self) -> dict[str, Tensor]:
         """The free weights by kernel name. Entries at essential positions are 0: they never get a gradient."""
         owners = {name: _owner(self.network, name) for name in self.masks}
-        return {n: module.parametrizations[leaf].original for n, (module, leaf) in owners.items()}  # type: ignore[index,union-attr,misc]
+        return {n: module.parametrizations[leaf].original for n, (module, leaf) in owners.items()}  # type: ignore[index,union-attr]
 
     def trained_entries(self) -> int:
         essential = sum(int(mask.sum()) for mask in self.masks.values())
@@ -87,7 +97,9 @@ class CalibrateObjective(Objective):
 
     def artifact(self) -> dict[str, Tensor]:
         """The whole adapted network (Allocate moved every essential weight) and one bit of mask per kernel entry."""
-        bits = {f"{name}{MASK}": torch.empty(-(-mask.numel() // 8), dtype=torch.uint8) for name, mask in self.masks.items()}
+        bits = {
+            f"{name}{MASK}": torch.empty(-(-mask.numel() // 8), dtype=torch.uint8) for name, mask in self.masks.items()
+        }
         return {**self.finish().state_dict(), **bits}
 
     def report(self) -> dict[str, str]:
@@ -174,7 +186,7 @@ def magnitude_masks(weights: dict[str, Tensor], ratio: float, threshold: str) ->
     if threshold == "layer":
         return {name: _largest(weight.abs().flatten(), ratio).view_as(weight) for name, weight in weights.items()}
     essential = _largest(torch.cat([weight.abs().flatten() for weight in weights.values()]), ratio)
-    parts = essential.split([weight.numel() for weight in weights.values()])
+    parts = torch.split(essential, [weight.numel() for weight in weights.values()])
     return {name: part.view_as(weight) for (name, weight), part in zip(weights.items(), parts, strict=True)}
 
 
@@ -191,7 +203,7 @@ def dead_units(masks: list[Tensor]) -> int:
     image). A unit that a positive bias keeps active can still move its out-weights, so this is an upper bound.
     """
     dead = 0
-    for before, after in zip(masks, masks[1:], strict=False):
+    for before, after in itertools.pairwise(masks):
         units, inputs = before.shape[0], after.shape[1]
         if inputs % units:
             continue

@@ -63,7 +63,7 @@ class SubTuning(Method):
         while len(chosen) <= len(target.blocks):
             candidates = [(*chosen, block) for block in target.blocks if block not in chosen]
             scores = self._score_round(candidates, network, target, fit)
-            winner = max(range(len(scores)), key=scores.__getitem__)
+            winner = scores.index(max(scores))
             if best > float("-inf") and scores[winner] - best <= self.epsilon * abs(best):
                 break
             if scores[winner] == float("-inf"):

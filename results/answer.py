@@ -16,11 +16,12 @@ from results.display import count, name, number, plural
 from results.findings import Findings
 from results.listing import Listing
 from results.schema import STATUSES
-from results.verdicts import verdict_listing
+from results.verdicts import sentences, verdict_listing
 
 MOST_NAMES: Final = 3
 LOST: Final = tuple(status for status in STATUSES if status not in ("done", "declined"))
-VERDICTS: Final = {"better": "better than {}", "equivalent": "equivalent to {}", "worse": "worse than {}"}
+VERDICTS: Final = {"better": "than", "equivalent": "to", "worse": "than", "undecided": "against"}
+"""The words of a comparison in the order of the headline, and what joins each to the baseline."""
 
 
 @dataclass(frozen=True)
@@ -48,19 +49,17 @@ def _headline(comparisons: Sequence[Comparison], baseline: str) -> str:
     by_verdict: dict[str, list[str]] = defaultdict(list)
     for comparison in comparisons:
         by_verdict[comparison.verdict].append(comparison.candidate)
-    undecided = by_verdict.pop("undecided", [])
     tasks = plural(max(c.tasks for c in comparisons), "task")
     against = name(baseline)
-    if not by_verdict:
-        return f"Over {tasks}, these rows do not decide between {against} and {_names(undecided, 'any of ')}."
-    parts = []
-    for verdict, words in VERDICTS.items():
+    if set(by_verdict) == {"undecided"}:
+        rivals = _names(by_verdict["undecided"], "any of ")
+        return f"Over {tasks}, these rows do not decide between {against} and {rivals}."
+    parts: list[str] = []
+    for verdict, joint in VERDICTS.items():
         if labels := by_verdict.get(verdict):
-            parts.append(f"{_names(labels)} {'is' if len(labels) == 1 else 'are'} {words.format(against)}")
-            against = "it"
-    if undecided:
-        parts.append(f"{_names(undecided)} {'is' if len(undecided) == 1 else 'are'} undecided")
-    return f"Over {tasks}, {_joined(parts)}."
+            said = f"{verdict} {joint} {against}" if joint and not parts else verdict
+            parts.append(f"{_names(labels)} {'is' if len(labels) == 1 else 'are'} {said}")
+    return f"Over {tasks}, {'; '.join(parts)}."
 
 
 def _names(labels: Sequence[str], many: str = "") -> str:
@@ -101,12 +100,12 @@ def _power(found: Findings) -> list[str]:
     said = []
     notes: dict[str, list[str]] = defaultdict(list)
     for comparison in comparisons:
-        if comparison.note:
-            notes[comparison.note].append(comparison.candidate)
+        for sentence in sentences(comparison.note):
+            notes[sentence].append(comparison.candidate)
     for note, labels in notes.items():
         said.append(note if len(labels) == len(comparisons) else f"{_names(labels)}: {note}")
-    if any(c.verdict == "undecided" for c in comparisons):
-        seen = [c.smallest_detectable for c in comparisons if c.smallest_detectable is not None]
+    if open_ones := [c for c in comparisons if c.verdict == "undecided"]:
+        seen = [c.smallest_detectable for c in open_ones if c.smallest_detectable is not None]
         reach = "These rows do not say how small a difference would have been seen."
         if seen:
             reach = f"A true difference would have to be {_span(seen)} to be found with power 0.8."

@@ -84,7 +84,7 @@ class Cell:
 def cells(rows: pa.Table) -> list[Cell]:
     """The cells of the given rows, sorted by task, target size and label.
 
-    Scores and costs come from rows that are done, or say nothing, and have a finite value; ``statuses`` counts all rows.
+    Scores and costs are those of rows that are done, or do not say, where finite; ``statuses`` counts all rows.
     """
     done = pc.equal(pc.coalesce(rows["status"], pa.scalar("done")), "done")
     wanted = {name: rows[name] for name in (*CELL, *_LISTED)}

@@ -113,9 +113,8 @@ def compare(
     sizes = sorted({size for size in grid.target_sizes if size is not None})
     found = []
     for size in (None, *sizes):
-        selected = grid.over_tasks(size)
         for question in QUESTIONS:
-            verdicts = _verdicts(_against(selected, baseline, size, question), margin)
+            verdicts = _verdicts(_against(grid, baseline, size, question), margin)
             found += [verdicts[label] for label in wanted]
     return found
 
@@ -149,7 +148,9 @@ def _candidates(grid: Grid, baseline: str, candidates: Iterable[str] | None) -> 
 
 
 def _against(grid: Grid, baseline: str, target_size: int | None, question: str) -> list[tuple[Comparison, int]]:
-    """All labels against the baseline in one selection of cells, each with its side, before adjustment and verdict."""
+    """All labels against the baseline at one target size, each with its side, before adjustment and verdict."""
+    useless = sorted({fact.task for fact in grid.facts if not fact.averaged and not fact.control})
+    grid = grid.over_tasks(target_size)
     scores, unit = grid.normalised()
     tasks, rivals = len(grid.family_index()[0]), len(grid.labels) - 1
     found = []
@@ -188,7 +189,7 @@ def _against(grid: Grid, baseline: str, target_size: int | None, question: str) 
             interval90_high=high90,
             tasks_failed=pairing.decided_by_failure,
             tasks_missing=tasks - compared,
-            note=" ".join(_notes(pairing, tasks, question, rivals)),
+            note=" ".join(_notes(pairing, tasks, useless, question, rivals)),
         )
         found.append((comparison, side))
     return found
@@ -203,15 +204,19 @@ def _estimate(pairing: Pairing, question: str) -> tuple[MeanEstimate | None, flo
     return estimate, p_value, int(np.sign(estimate.mean)) if estimate else 0
 
 
-def _notes(pairing: Pairing, tasks: int, question: str, rivals: int) -> list[str]:
+def _notes(pairing: Pairing, tasks: int, useless: list[str], question: str, rivals: int) -> list[str]:
     """What a reader must know beside the numbers, as sentences."""
     compared = len(pairing.differences)
     least, family = fewest_tasks(ALPHA / rivals), "" if rivals == 1 else f" after Holm over {rivals} labels"
     decisive = pairing.decided_by_failure
     said = {
+        f"Not averaged, as their anchors cannot be told apart: {', '.join(useless)}.": len(useless) > 0,
         f"Only {compared} of {tasks} tasks have both labels.": compared < tasks,
         f"{pairing.unpaired_cells} cells have no common seed and are left out.": pairing.unpaired_cells > 0,
         "Tasks have no common unit: sign test, no mean difference.": not pairing.one_unit and question == "population",
+        "Some task has fewer than two common seeds: no test over seeds.": (
+            question == "fixed" and pairing.one_unit and pairing.fewest_seeds < 2 and compared > decisive
+        ),
         "Tasks have no common unit: no test over seeds.": not pairing.one_unit and question == "fixed",
         f"Failures decide {decisive} tasks; mean and intervals are over the other {compared - decisive}.": decisive > 0,
         f"{compared} tasks cannot decide: {least} are needed for p < {ALPHA}{family}.": (

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from typing import Final, Protocol
 
 DASH: Final = "–"
 MINUS: Final = "\u2212"
+GLUE: Final = "\u00a0"
+"""A space at which no line breaks."""
+
 LONGEST_NAME: Final = 60
 
 _INVISIBLE: Final = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+_ENTITIES: Final = {"&": "&amp;", "<": "&lt;", "|": "&#124;"}
+_MARKUP: Final = re.compile(r"[\\`*~$|]|&(?=[\w#])|<(?=[\w/!?])|\](?=[(\[:])|(?<!\w)_|_(?!\w)")
 
 
 class Interval(Protocol):
@@ -36,11 +43,8 @@ def name(text: object, longest: int = LONGEST_NAME) -> str:
 
 
 def markdown(text: object) -> str:
-    """Any text as the content of a Markdown table cell: nothing in it is markup."""
-    escaped = name(text, longest=2000)
-    for mark, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "&#124;")):
-        escaped = escaped.replace(mark, entity)
-    return "".join(f"\\{c}" if c in "\\`*_[]~$#" else c for c in escaped)
+    """Any text as the content of a Markdown line or table cell: nothing in it is markup."""
+    return _MARKUP.sub(lambda found: _ENTITIES.get(found[0], f"\\{found[0]}"), name(text, longest=2000))
 
 
 def number(value: object, digits: int = 3) -> str:
@@ -61,6 +65,15 @@ def count(value: object) -> str:
     return f"{round(value):,}"
 
 
+def spanned(mean: object, low: object, high: object, sign: bool = False) -> str:
+    """A mean with its interval, if it has one, at a precision that suits the interval's width."""
+    if not _is_finite(mean, low, high):
+        return signed(mean) if sign else number(mean)
+    assert isinstance(mean, (int, float)) and isinstance(low, (int, float)) and isinstance(high, (int, float))
+    text = f"{_fixed(mean, _places(low, high))} {interval(low, high)}"
+    return f"+{text}" if sign and mean > 0 else text
+
+
 def signed(value: object, digits: int = 3) -> str:
     """A difference: as ``number``, with its sign."""
     text = number(value, digits)
@@ -73,24 +86,19 @@ def interval(low: object, high: object) -> str:
         return DASH
     assert isinstance(low, (int, float)) and isinstance(high, (int, float))
     places = _places(low, high)
-    return f"[{_fixed(low, places)}, {_fixed(high, places)}]"
+    return f"[{_fixed(low, places)},{GLUE}{_fixed(high, places)}]"
 
 
 def estimate(found: Interval | None) -> str:
-    """A mean with its interval, both at a precision that suits the interval's width."""
-    if found is None:
-        return DASH
-    if found.low is None or found.high is None:
-        return number(found.mean)
-    places = _places(found.low, found.high)
-    return f"{_fixed(found.mean, places)} [{_fixed(found.low, places)}, {_fixed(found.high, places)}]"
+    """A mean with its interval; a dash where there is none."""
+    return DASH if found is None else spanned(found.mean, found.low, found.high)
 
 
 def percent(value: object) -> str:
     """A share as per cent; a dash where there is none."""
     if not isinstance(value, (int, float)) or not math.isfinite(value):
         return DASH
-    return f"{100 * value:.0f} %".replace("-", MINUS)
+    return f"{100 * value:.0f}{GLUE}%".replace("-", MINUS)
 
 
 def p_value(value: object) -> str:
@@ -105,7 +113,7 @@ def scaled(value: object, unit: str) -> str:
     if not isinstance(value, (int, float)) or not math.isfinite(value):
         return DASH
     if unit == "seconds":
-        return f"{number(value * 1000, 2)} ms" if 0 < abs(value) < 0.1 else f"{number(value)} s"
+        return f"{number(value * 1000, 2)}{GLUE}ms" if 0 < abs(value) < 0.1 else f"{number(value)}{GLUE}s"
     base, units = {
         "bytes": (1024.0, ("B", "KiB", "MiB", "GiB", "TiB")),
         "flops": (1000.0, ("FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", "PFLOP", "EFLOP")),
@@ -113,7 +121,7 @@ def scaled(value: object, unit: str) -> str:
     power = 0
     while abs(value) >= base and power < len(units) - 1:
         value, power = value / base, power + 1
-    return f"{number(value)} {units[power]}"
+    return f"{number(value)}{GLUE}{units[power]}"
 
 
 def plural(number_of: int, noun: str) -> str:
@@ -135,5 +143,5 @@ def _places(low: float, high: float) -> int:
 
 
 def _fixed(value: float, places: int) -> str:
-    text = f"{value:,.{places}f}"
-    return text.replace("-", MINUS) if float(text.replace(",", "")) != 0 else text.lstrip("-")
+    text = f"{value:.{places}f}"
+    return text.replace("-", MINUS) if float(text) != 0 else text.lstrip("-")

@@ -47,8 +47,10 @@ class Findings:
         return sorted({cell.target_size for cell in self.cells if cell.target_size is not None})
 
     def headline(self) -> list[Comparison]:
-        """The comparisons over all target sizes that speak about other tasks like these."""
-        return [c for c in self.comparisons if c.target_size is None and c.question == "population"]
+        """The comparisons over all target sizes that speak about other tasks like these, best mean rank first."""
+        place = {standing.method: index for index, standing in enumerate(self.boards[0].methods)} if self.boards else {}
+        found = [c for c in self.comparisons if c.target_size is None and c.question == "population"]
+        return sorted(found, key=lambda c: place[c.candidate])
 
 
 def findings(rows: pa.Table, baseline: str) -> Findings:
@@ -69,7 +71,9 @@ def findings(rows: pa.Table, baseline: str) -> Findings:
     elif len(bare.labels) == 1:
         obstacle = f"There is no other method than {name(baseline)} among these rows, so nothing is compared."
     else:
-        return replace(bare, comparisons=tuple(compare(rows, baseline)), per_task=tuple(compare_per_task(rows, baseline)))
+        return replace(
+            bare, comparisons=tuple(compare(rows, baseline)), per_task=tuple(compare_per_task(rows, baseline))
+        )
     return replace(bare, obstacle=obstacle)
 
 

@@ -16,6 +16,8 @@ from results.cells import COSTS, NEEDS_DEVICE_ALONE, RETENTION, Cell
 MOST_REASONS: Final = 30
 MOST_KEYS: Final = 20
 KEY_LETTERS: Final = 12
+SHORT_NAME: Final = 24
+"""Names up to this length are never broken over lines."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +40,32 @@ class Listing:
 
 
 def listing(identity: str, columns: dict[str, bool], lines: Sequence[Sequence[Item]]) -> Listing:
-    """A listing from column titles, each with whether it is numeric, and its lines."""
-    return Listing(identity, tuple(columns), tuple(columns.values()), tuple(tuple(line) for line in lines))
+    """A listing from column titles, each with whether it is numeric, and lines; columns of dashes only are left out."""
+    kept = [
+        index for index in range(len(columns)) if not lines or any(line[index].text != display.DASH for line in lines)
+    ]
+    return Listing(
+        identity,
+        tuple(list(columns)[index] for index in kept),
+        tuple(list(columns.values())[index] for index in kept),
+        tuple(tuple(line[index] for index in kept) for line in lines),
+    )
+
+
+def markdown_table(table: Listing) -> str:
+    """The listing as a Markdown table; nothing where it has no lines."""
+    if not table.lines:
+        return ""
+    rows = [table.columns, *([item.text for item in line] for line in table.lines)]
+    text = [f"| {' | '.join(map(display.markdown, row))} |" for row in rows]
+    rule = "|".join(" ---: " if numeric else " --- " for numeric in table.numeric)
+    return "\n".join([text[0], f"|{rule}|", *text[1:]])
 
 
 def named(text: object, kind: str = "name") -> Item:
     """A name from the rows, made safe to look at."""
-    return Item(display.name(text), kind=kind)
+    shown = display.name(text)
+    return Item(shown, kind=kind if len(shown) > SHORT_NAME else f"{kind} short")
 
 
 def size_of(target_size: int | None, none: str = "not stated") -> Item:
@@ -52,7 +73,7 @@ def size_of(target_size: int | None, none: str = "not stated") -> Item:
     return Item(none, -1.0) if target_size is None else Item(display.count(target_size), float(target_size))
 
 
-def valued(value: float | int | None, text: str, kind: str = "") -> Item:
+def valued(value: float | None, text: str, kind: str = "") -> Item:
     """A number and how it is written."""
     return Item(text, None if value is None else float(value), kind)
 
@@ -67,7 +88,7 @@ def score_listing(found: Sequence[Cell]) -> Listing:
     for (task, size), by_label in places.items():
         one = next(iter(by_label.values()))
         scores = (_score(by_label.get(label)) for label in labels)
-        lines.append((named(task), size_of(size), Item(metric_words(one)), *scores))
+        lines.append((named(task), size_of(size), Item(metric_words(one), kind="metric"), *scores))
     titles = ("task", "target examples", "metric", *map(display.name, labels))
     return Listing("scores", titles, (False, True, False, *(True for _ in labels)), tuple(lines))
 
@@ -99,7 +120,15 @@ def retention_listing(found: Sequence[Cell]) -> Listing:
     for cell in measured:
         scores = (cell.retention.get(stage) for stage in stages)
         shown = (valued(score.mean if score else None, display.estimate(score)) for score in scores)
-        lines.append([named(cell.task), size_of(cell.target_size), named(cell.label), Item(metric_words(cell)), *shown])
+        lines.append(
+            [
+                named(cell.task),
+                size_of(cell.target_size),
+                named(cell.label),
+                Item(metric_words(cell), kind="metric"),
+                *shown,
+            ]
+        )
     return listing("retention", columns, lines)
 
 
@@ -117,9 +146,12 @@ def cost_listing(found: Sequence[Cell]) -> Listing:
 def words(column: str) -> str:
     """A cost column's name as words, without its unit."""
     stem = column.removesuffix("_seconds").removesuffix("_bytes").removesuffix("_flops")
-    return {"prepare": "prepare time", "adapt": "adapt time", "inference": "inference time", "training": "training work"}.get(
-        stem, stem.replace("_", " ")
-    )
+    return {
+        "prepare": "prepare time",
+        "adapt": "adapt time",
+        "inference": "inference time",
+        "training": "training work",
+    }.get(stem, stem.replace("_", " "))
 
 
 def _cost(cell: Cell, column: str) -> Item:
@@ -129,7 +161,7 @@ def _cost(cell: Cell, column: str) -> Item:
     return valued(value, f"~{text}" if shared else text, "shared" if shared else "")
 
 
-def cost_text(value: float | int | None, column: str) -> str:
+def cost_text(value: float | None, column: str) -> str:
     """A cost in the unit that its column's name says."""
     for unit in ("seconds", "bytes", "flops"):
         if column.endswith(f"_{unit}"):
@@ -166,8 +198,8 @@ def reason_listing(rows: pa.Table) -> Listing:
             named(row["stage"]),
             valued(row["seed"], display.count(row["seed"])),
             named(row["status"], "lacking"),
-            Item(display.name(row["reason"], 400)),
-            Item(key_prefix(row["key"]), kind="key"),
+            Item(display.name(row["reason"], 400), kind="words"),
+            Item(key_prefix(row["key"]), kind="letters"),
         ]
         for row in lost.to_pylist()
     ]
@@ -187,7 +219,9 @@ def configuration_listing(found: Sequence[Cell], rows: pa.Table) -> Listing:
         place = (cell.task, cell.target_size, cell.label)
         configs = "; ".join(display.name(config, 400) for config in cell.configs) or display.DASH
         numbers = [valued(n, display.count(n)) for n in (len(tried[place]), lost[place])]
-        lines.append([named(cell.task), size_of(cell.target_size), named(cell.label), Item(configs, kind="key"), *numbers])
+        lines.append(
+            [named(cell.task), size_of(cell.target_size), named(cell.label), Item(configs, kind="letters"), *numbers]
+        )
     columns = {"task": False, "target examples": True, "method": False, "configuration of the final trials": False}
     return listing("configurations", columns | {"configurations tried": True, "tuning trials not done": True}, lines)
 
@@ -198,7 +232,9 @@ def key_listing(found: Sequence[Cell]) -> Listing:
     for cell in found:
         keys = " ".join(map(key_prefix, cell.keys[:MOST_KEYS]))
         more = f" and {len(cell.keys) - MOST_KEYS:,} more" if len(cell.keys) > MOST_KEYS else ""
-        lines.append([named(cell.task), size_of(cell.target_size), named(cell.label), Item(keys + more, kind="key")])
+        lines.append(
+            [named(cell.task), size_of(cell.target_size), named(cell.label), Item(keys + more, kind="letters")]
+        )
     return listing("keys", {"task": False, "target examples": True, "method": False, "trials": False}, lines)
 
 

@@ -37,7 +37,9 @@ def origin(rows: pa.Table) -> list[tuple[str, str]]:
     said.append(("uncommitted changes", _joined({dirty[value] for value in pc.unique(rows["dirty"]).to_pylist()})))
     tasks = rows.group_by(["task", "task_version", "data_hash"]).aggregate([]).to_pylist()
     for task in sorted(tasks, key=lambda task: tuple(map(str, task.values()))):
-        said.append((f"task {name(task['task'])}", f"version {name(task['task_version'])}, data {name(task['data_hash'])}"))
+        said.append(
+            (f"task {name(task['task'])}", f"version {name(task['task_version'])}, data {name(task['data_hash'])}")
+        )
     methods = rows.group_by(["method", "method_version"]).aggregate([]).to_pylist()
     said.append(("methods", _joined({f"{name(m['method'])} version {name(m['method_version'])}" for m in methods})))
     said.append(("versions", _versions(rows["versions"])))

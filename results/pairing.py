@@ -31,6 +31,11 @@ class Pairing:
     one_unit: bool
 
     @property
+    def fewest_seeds(self) -> int:
+        """The smallest number of seeds that a task has in all its cells."""
+        return int(np.isfinite(self.seed_differences).sum(axis=1).min(initial=np.iinfo(np.int64).max))
+
+    @property
     def wins(self) -> int:
         """Tasks on which the first method is better."""
         return int((self.differences > 0).sum())

@@ -23,7 +23,7 @@ from results.ranking import (
     win_matrix,
     win_rates,
 )
-from results.statistics import ALPHA, FloatArray, holm
+from results.statistics import ALPHA, FloatArray, holm, round_significant
 
 DRAWS: Final = 1000
 BATCH: Final = 2_000_000
@@ -58,7 +58,8 @@ def placings(grid: Grid) -> tuple[list[Placing], Friedman | None]:
     families, family = grid.family_index()
     weights = 1 / (np.bincount(family)[family] * len(families))
     wins = win_matrix(scores, weights)
-    rank, rate, rating = mean_ranks(scores, weights), win_rates(wins), elo(wins * len(families), PRIOR_TIES)
+    rank = round_significant(mean_ranks(scores, weights))
+    rate, rating = round_significant(win_rates(wins)), elo(wins * len(families), PRIOR_TIES)
     ranges = rating_ranges = np.full((2, len(grid.labels)), np.nan)
     if len(families) > 1:
         resampled = _resampled_wins(grid)

@@ -14,12 +14,14 @@ from markupsafe import Markup
 
 from results import display, figures
 from results.answer import answer
+from results.compare import QUESTIONS
 from results.findings import Findings, findings
 from results.listing import (
     KEY_LETTERS,
     configuration_listing,
     cost_listing,
     key_listing,
+    markdown_table,
     reason_listing,
     retention_listing,
     score_listing,
@@ -36,7 +38,14 @@ from results.panels import (
     task_forest_gallery,
 )
 from results.table import export
-from results.verdicts import board_listing, board_table, board_words, comparison_listing, task_comparison_listing
+from results.verdicts import (
+    board_listing,
+    board_table,
+    board_words,
+    comparison_listing,
+    shared_notes,
+    task_comparison_listing,
+)
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -49,10 +58,10 @@ def write_report(
     title: str = "Which transfer method, and how sure?",
     campaigns: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Path]:
-    """Write report.html, report.md, leaderboard.csv and leaderboard.parquet into ``folder``; returns each path by its name.
+    """Write report.html, report.md, leaderboard.csv and leaderboard.parquet; returns each path by its name.
 
-    ``rows`` are all rows of one or several campaigns, ``campaigns`` what their campaign.json files hold. The same rows in
-    any order give the same bytes. Rows that cannot be compared give a page that says why.
+    ``rows`` are all rows of one or several campaigns, ``campaigns`` what their campaign.json files hold. The same rows
+    in any order give the same bytes. Rows that cannot be compared give a page that says why.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -69,16 +78,16 @@ def write_report(
 
 
 def _environment(html: bool) -> jinja2.Environment:
-    """Templates that escape every value for HTML, or offer the filter ``md`` that does so for Markdown."""
+    """Templates that escape every value for HTML, or offer the filters that do so for Markdown."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=html,
         undefined=jinja2.StrictUndefined,
-        trim_blocks=not html,
-        lstrip_blocks=not html,
+        trim_blocks=True,
+        lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["md"] = display.markdown
+    environment.filters |= {"md": display.markdown, "table": markdown_table}
     return environment
 
 
@@ -94,7 +103,10 @@ def _facts(found: Findings, title: str, campaigns: Sequence[Mapping[str, Any]]) 
             for index, (label, style) in enumerate(look.items())
         ],
         "galleries": _galleries(found, look),
-        "comparisons": comparison_listing(found.comparisons),
+        "questions": {
+            question: (comparison_listing(found.comparisons, question), shared_notes(found.comparisons, question))
+            for question in QUESTIONS
+        },
         "task_comparisons": task_comparison_listing(found.per_task),
         "boards": [(size_words(board.target_size), board_words(board), board_listing(board)) for board in found.boards],
         "scores": score_listing(found.cells),

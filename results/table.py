@@ -59,7 +59,7 @@ def latest(attempts: pa.Table) -> pa.Table:
         rank = 2**31 - (attempt or 0) + 2**32 if status == "done" else (attempt or 0)
         if key not in best or rank > best[key][0]:
             best[key] = (rank, index)
-    return attempts.take(sorted(index for _, index in best.values()))
+    return attempts.take(pa.array(sorted(index for _, index in best.values()), pa.int64()))
 
 
 def read(folder: str | Path) -> pa.Table:

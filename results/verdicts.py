@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 
@@ -13,6 +14,7 @@ from results.display import name, number
 from results.findings import Findings
 from results.leaderboard import COSTS, Leaderboard, Standing
 from results.listing import Item, Listing, cost_text, listing, named, size_of, valued, words
+from results.statistics import ALPHA
 
 
 def verdict_listing(found: Findings) -> Listing:
@@ -21,39 +23,62 @@ def verdict_listing(found: Findings) -> Listing:
     united = any(c.mean_difference is not None for c in comparisons)
     standings = {standing.method: standing for standing in found.boards[0].methods}
     lines = []
-    for c in sorted(comparisons, key=lambda c: (standings[c.candidate].mean_rank or 1e9, c.candidate)):
+    for c in comparisons:
         standing = standings[c.candidate]
-        rank = (standing.mean_rank, f"{number(standing.mean_rank)} {display.interval(standing.rank_low, standing.rank_high)}")
+        rank = display.spanned(standing.mean_rank, standing.rank_low, standing.rank_high)
         lines.append(
             [
                 named(c.candidate),
                 Item(c.verdict, kind=f"verdict {c.verdict}"),
-                difference(c) if united else valued(*rank),
-                valued(c.wins - c.losses, f"{c.wins} – {c.ties} – {c.losses}"),
+                difference(c) if united else valued(standing.mean_rank, rank),
+                valued(c.wins - c.losses, _record(c)),
                 valued(c.p_holm, display.p_value(c.p_holm)),
+                _single_cells([task for task in found.per_task if task.candidate == c.candidate]),
             ]
         )
     unit = next((c.unit for c in comparisons if c.unit), None)
-    shown = f"difference, {name(unit)} [95 %]" if united else "mean rank [95 %]"
+    shown = f"difference, {name(unit)} [95 %]" if united else "mean rank [95 %]"
     columns = {"method": False, f"against {name(found.baseline, 24)}": False, shown: True}
-    return listing("verdicts", columns | {"tasks won – tied – lost": True, "Holm p": True}, lines)
+    columns |= {"tasks won – tied – lost": True, "Holm p": True, "single cells above – below": True}
+    return listing("verdicts", columns, lines)
 
 
-def difference(comparison: Comparison) -> Item:
+def _single_cells(comparisons: Sequence[TaskComparison]) -> Item:
+    """In how many cells the paired difference of the seeds is told apart from zero, on either side."""
+    told = [c.mean_difference or 0.0 for c in comparisons if c.p_holm is not None and c.p_holm < ALPHA]
+    above, below = sum(mean > 0 for mean in told), sum(mean < 0 for mean in told)
+    return valued(above - below, f"{above} – {below} of {len(comparisons)}".replace(" ", display.GLUE))
+
+
+def _record(c: Comparison) -> str:
+    return f"{c.wins} – {c.ties} – {c.losses}".replace(" ", display.GLUE)
+
+
+def difference(comparison: Comparison | TaskComparison) -> Item:
     """A mean difference with its interval."""
-    text = display.signed(comparison.mean_difference)
-    limits = display.interval(comparison.interval_low, comparison.interval_high)
-    return valued(comparison.mean_difference, text if limits == display.DASH else f"{text} {limits}")
+    mean = comparison.mean_difference
+    return valued(mean, display.spanned(mean, comparison.interval_low, comparison.interval_high, sign=True))
 
 
-def comparison_listing(comparisons: Sequence[Comparison]) -> Listing:
-    """Every comparison over tasks: both questions, all sizes together and each alone."""
-    columns = {"question": False, "target examples": True, "method": False, "verdict": False, "unit": False}
-    columns |= {"difference [95 %]": True, "Hodges-Lehmann": True, "P(better)": True, "won – tied – lost": True}
+def sentences(note: str) -> list[str]:
+    """The single sentences of a comparison's note."""
+    return [sentence for sentence in re.split(r"(?<=\.) (?=[A-Z0-9])", note) if sentence]
+
+
+def shared_notes(comparisons: Sequence[Comparison], question: str) -> list[str]:
+    """The sentences that stand in the note of every comparison for this question."""
+    notes = [sentences(c.note) for c in comparisons if c.question == question]
+    return [sentence for sentence in notes[0] if all(sentence in note for note in notes)] if notes else []
+
+
+def comparison_listing(comparisons: Sequence[Comparison], question: str) -> Listing:
+    """The comparisons that answer one question, all sizes together and each alone, without what all notes share."""
+    columns = {"target examples": True, "method": False, "verdict": False, "unit": False}
+    columns |= {"difference [95 %]": True, "Hodges-Lehmann": True, "P(better)": True, "won – tied – lost": True}
     columns |= {"p": True, "Holm p": True, "smallest detectable": True, "tasks": True, "seeds": True, "note": False}
+    shared = shared_notes(comparisons, question)
     lines = [
         [
-            Item({"population": "other tasks like these", "fixed": "these tasks, other seeds"}.get(c.question, c.question)),
             size_of(c.target_size, "all"),
             named(c.candidate),
             Item(c.verdict, kind=f"verdict {c.verdict}"),
@@ -61,22 +86,23 @@ def comparison_listing(comparisons: Sequence[Comparison]) -> Listing:
             difference(c),
             valued(c.hodges_lehmann, display.signed(c.hodges_lehmann)),
             valued(c.probability_better, number(c.probability_better, 2)),
-            valued(c.wins - c.losses, f"{c.wins} – {c.ties} – {c.losses}"),
+            valued(c.wins - c.losses, _record(c)),
             valued(c.p_value, display.p_value(c.p_value)),
             valued(c.p_holm, display.p_value(c.p_holm)),
             valued(c.smallest_detectable, number(c.smallest_detectable)),
             valued(c.tasks, display.count(c.tasks)),
             valued(c.seeds, display.count(c.seeds)),
-            Item(c.note),
+            Item(" ".join(note for note in sentences(c.note) if note not in shared) or display.DASH, kind="words"),
         ]
-        for c in sorted(comparisons, key=lambda c: c.question != "population")
+        for c in comparisons
+        if c.question == question
     ]
-    return listing("comparisons", columns, lines)
+    return listing(f"comparisons-{question}", columns, lines)
 
 
 def task_comparison_listing(comparisons: Sequence[TaskComparison]) -> Listing:
     """Every paired difference inside one task, in native units."""
-    columns = {"task": False, "target examples": True, "method": False, "metric": False, "difference [95 %]": True}
+    columns = {"task": False, "target examples": True, "method": False, "metric": False, "difference [95 %]": True}
     lines = [
         [
             named(c.task),
@@ -87,7 +113,9 @@ def task_comparison_listing(comparisons: Sequence[TaskComparison]) -> Listing:
             valued(c.p_value, display.p_value(c.p_value)),
             valued(c.p_holm, display.p_value(c.p_holm)),
             valued(c.seeds, display.count(c.seeds)),
-            valued(c.candidate_failures, display.count(c.candidate_failures), "lacking" if c.candidate_failures else ""),
+            valued(
+                c.candidate_failures, display.count(c.candidate_failures), "lacking" if c.candidate_failures else ""
+            ),
             valued(c.baseline_failures, display.count(c.baseline_failures), "lacking" if c.baseline_failures else ""),
         ]
         for c in comparisons
@@ -98,7 +126,14 @@ def task_comparison_listing(comparisons: Sequence[TaskComparison]) -> Listing:
 
 def board_listing(board: Leaderboard) -> Listing:
     """The standings of one board, best mean rank first."""
-    columns = {"method": False, "ties": False, "mean rank [95 %]": True, "win rate": True, "IQM": True, "Elo [95 %]": True}
+    columns = {
+        "method": False,
+        "ties": False,
+        "mean rank [95 %]": True,
+        "win rate": True,
+        "IQM": True,
+        "Elo [95 %]": True,
+    }
     columns |= {"source kept": True} | {words(column): True for column in COSTS}
     columns |= {"coverage": True, "tasks": True, "seeds": True, "failed": True, "declined": True, "tuned": True}
     identity = "board" if board.target_size is None else f"board-{board.target_size}"
@@ -109,10 +144,10 @@ def _standing(s: Standing) -> list[Item]:
     return [
         named(s.method),
         Item(s.tie_group or display.DASH),
-        _with_interval(s.mean_rank, s.rank_low, s.rank_high, 3),
+        valued(s.mean_rank, display.spanned(s.mean_rank, s.rank_low, s.rank_high)),
         valued(s.win_rate, display.percent(s.win_rate)),
         valued(s.iqm, number(s.iqm)),
-        _with_interval(s.elo, s.elo_low, s.elo_high, 4),
+        valued(s.elo, display.spanned(s.elo, s.elo_low, s.elo_high)),
         valued(s.source_retention, display.percent(s.source_retention)),
         *(valued(getattr(s, column), cost_text(getattr(s, column), column)) for column in COSTS),
         valued(s.coverage, display.percent(s.coverage)),
@@ -122,14 +157,10 @@ def _standing(s: Standing) -> list[Item]:
     ]
 
 
-def _with_interval(value: float | None, low: float | None, high: float | None, digits: int) -> Item:
-    limits = display.interval(low, high)
-    return valued(value, number(value, digits) + ("" if limits == display.DASH else f" {limits}"))
-
-
 def board_words(board: Leaderboard) -> str:
     """What the board's test says, with its numbers."""
-    said = [f"{display.plural(board.tasks, 'task')}, {display.plural(board.cells, 'cell')} that all ranked methods have."]
+    cells = display.plural(board.cells, "task-size cell")
+    said = [f"{display.plural(board.tasks, 'task')}, {cells} that all ranked methods have."]
     if board.friedman_p is not None:
         test = f"Friedman chi² {number(board.friedman_chi2)}, p {display.p_value(board.friedman_p)}"
         if board.iman_davenport_p is not None:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from harness.task import Datasets, Examples, Recipe, Task
@@ -38,6 +37,8 @@ class DigitsNewClasses(Task):
     recipe = Recipe(learning_rate=1e-3, batch_size=32, schedule="cosine", source_steps=500)
 
     def datasets(self) -> Datasets:
+        from sklearn.datasets import load_digits  # slow to import, needed here only
+
         images, digits = load_digits(return_X_y=True)
         # RandomState, because its streams never change between versions of numpy.
         order = np.random.RandomState(SEED).permutation(len(digits))
@@ -45,7 +46,10 @@ class DigitsNewClasses(Task):
 
         def examples(rows: np.ndarray) -> Examples:
             pixels = (images[rows] / 16).astype(np.float32).reshape(-1, 1, 8, 8)
-            return {"inputs": torch.from_numpy(pixels), "targets": torch.from_numpy((digits[rows] % CLASSES).astype(np.int64))}
+            return {
+                "inputs": torch.from_numpy(pixels),
+                "targets": torch.from_numpy((digits[rows] % CLASSES).astype(np.int64)),
+            }
 
         return Datasets(
             source_train=examples(source[:SOURCE_TRAIN]),
@@ -78,6 +82,4 @@ class DigitsNewClasses(Task):
 
 
 def _block(inputs: int, outputs: int, stride: int) -> nn.Module:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1), nn.GroupNorm(4, outputs), nn.ReLU()
-    )
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1), nn.GroupNorm(4, outputs), nn.ReLU())

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from statsmodels.datasets import fair
 from torch import Tensor, nn
 
 from harness.task import Datasets, Examples, Recipe, Task
@@ -40,6 +39,8 @@ class FairAffairs(Task):
     recipe = Recipe(learning_rate=1e-3, batch_size=64, schedule="cosine", source_steps=1000)
 
     def datasets(self) -> Datasets:
+        from statsmodels.datasets import fair  # slow to import, needed here only
+
         table = fair.load_pandas().data
         # RandomState, because its streams never change between versions of numpy.
         order = np.random.RandomState(SEED).permutation(len(table))

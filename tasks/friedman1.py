@@ -5,6 +5,7 @@ An example: inputs (0.42, 0.91, 0.07, 0.55, 0.31, and five that do not matter), 
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -81,7 +82,7 @@ class Friedman1(Task):
     def network(self) -> nn.Module:
         sizes = [10, self.width, self.width, self.width]
         layers: OrderedDict[str, nn.Module] = OrderedDict()
-        for number, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False), start=1):
+        for number, (inputs, outputs) in enumerate(itertools.pairwise(sizes), start=1):
             layers[f"block{number}"] = nn.Sequential(nn.Linear(inputs, outputs), nn.ReLU())
         layers["head"] = nn.Linear(self.width, 1)
         return nn.Sequential(layers)

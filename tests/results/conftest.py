@@ -77,7 +77,7 @@ def demsar() -> Demsar:
 
 @pytest.fixture(scope="session")
 def rows_of() -> Rows:
-    """rows_of({(task, size, label): [score of seed 0, 1, ...]}, column=value): a status in place of a score is a failure.
+    """rows_of({(task, size, label): [score of seed 0, 1, ...]}, column=value); a status may stand in place of a score.
 
     ``each`` maps a task or a (task, size, label) to columns of its own rows.
     """

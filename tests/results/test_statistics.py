@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
 from results import ranking, statistics
@@ -84,7 +85,9 @@ def test_probability_better_is_that_of_mann_whitney():
     rng = np.random.default_rng(0)
     a, b = rng.integers(0, 4, (3, 5)).astype(float), rng.integers(0, 4, (3, 4)).astype(float)
     a[0, 2] = np.nan
-    expected = [stats.mannwhitneyu(x[~np.isnan(x)], y).statistic / (np.isfinite(x).sum() * 4) for x, y in zip(a, b)]
+    expected = [
+        stats.mannwhitneyu(x[~np.isnan(x)], y).statistic / (np.isfinite(x).sum() * 4) for x, y in zip(a, b, strict=True)
+    ]
     assert statistics.probability_better(a, b) == pytest.approx(expected)
     failed = np.full((1, 2), -np.inf)
     assert statistics.probability_better(failed, b[:1]) == [0.0]
@@ -120,7 +123,7 @@ def test_mean_of_sample_is_the_t_interval_of_scipy():
 
 
 def test_mean_of_fixed_tasks_is_satterthwaite():
-    """Two tasks with two seeds each are Welch's test; one task is the t test over its seeds; absent seeds do not count."""
+    """Two tasks are Welch's test, one task is the t test over its seeds; absent seeds do not count."""
     a, b = np.random.default_rng(2).normal(size=(2, 6))
     both = statistics.mean_of_fixed_tasks(np.stack([a, -b]))
     welch = stats.ttest_ind(a, b, equal_var=False)
@@ -141,7 +144,7 @@ def test_one_task_or_one_seed_has_no_interval():
 
 
 def test_nothing_that_varies_is_no_difference_or_undefined():
-    """Equal differences have a p value of 1 where they are 0, and none elsewhere: there is no error to judge them by."""
+    """Equal differences have a p value of 1 where they are 0, else none: there is no error to judge them by."""
     zero, shifted = statistics.mean_of_sample(np.zeros(4)), statistics.mean_of_fixed_tasks(np.ones((2, 3)))
     assert (zero.p_value(), zero.interval(), zero.smallest_detectable()) == (1.0, (0.0, 0.0), None)
     assert (shifted.p_value(), shifted.interval()) == (None, (1.0, 1.0))
@@ -210,7 +213,9 @@ def test_too_few_tasks_cannot_decide():
     """Six tasks are the fewest for 0.05, nine for all pairs of five methods under Holm."""
     assert statistics.fewest_tasks() == 6
     assert statistics.fewest_tasks(0.05 / 10) == 9
-    assert statistics.signed_rank(np.arange(1.0, 6.0)).p_value > 0.05 > statistics.signed_rank(np.arange(1.0, 7.0)).p_value
+    assert (
+        statistics.signed_rank(np.arange(1.0, 6.0)).p_value > 0.05 > statistics.signed_rank(np.arange(1.0, 7.0)).p_value
+    )
 
 
 def test_sign_test_counts_wins_and_losses():
@@ -225,10 +230,17 @@ def test_holm_keeps_an_undefined_p_in_the_family():
     assert statistics.holm([]) == []
 
 
+@settings(max_examples=10, deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_is_that_of_statsmodels(p_values):
+    """Any p values, ties included, are adjusted as multipletests does."""
+    assert statistics.holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1])
+
+
 def test_rounding_makes_ties_ties():
     """Equal differences of different scores are equal after rounding; NaN, zero and infinity stay."""
-    a, b = np.array([0.771, 0.968]), np.array([0.768, 0.965])
-    assert len(set(a - b)) == 2
+    a, b = np.array([0.3, 0.8, 10.3]), np.array([0.2, 0.7, 10.2])
+    assert len(set(a - b)) == 3
     assert len(set(statistics.round_significant(a - b, a))) == 1
     kept = statistics.round_significant(np.array([0.0, np.inf, -np.inf, np.nan, 1e-300, 1e300]))
     assert np.array_equal(kept, np.array([0.0, np.inf, -np.inf, np.nan, 1e-300, 1e300]), equal_nan=True)
@@ -292,6 +304,9 @@ def test_bootstrap_errors_of_a_grand_mean_are_those_in_closed_form():
     within, between = scores.var(axis=1).mean() / (4 * 8), scores.mean(axis=1).var() / 8
     for tasks, seeds, variance in ((False, True, within), (True, False, between), (True, True, within + between)):
         means, _ = ranking.resampled_means(scores, 20_000, np.random.default_rng(6), tasks, seeds)
+        assert means.mean(axis=1).std() == pytest.approx(np.sqrt(variance), rel=0.03)
+        padded = np.pad(scores, ((0, 0), (0, 3)), constant_values=np.nan)
+        means, _ = ranking.resampled_means(padded, 20_000, np.random.default_rng(6), tasks, seeds)
         assert means.mean(axis=1).std() == pytest.approx(np.sqrt(variance), rel=0.03)
 
 

@@ -1,0 +1,44 @@
+# Everything needs Python 3.11 or newer; the environment lives in .venv inside this folder.
+PYTHON ?= python3
+BIN := .venv/bin
+OUT ?= runs/quick
+
+.PHONY: demo test check format clean
+
+demo: .venv/core.stamp
+	$(BIN)/pacbench run quick --out $(OUT) || [ $$? -eq 1 ]
+	@echo "The report:"
+	@$(BIN)/pacbench report $(OUT)
+
+test: .venv/test.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/pytest
+
+check: .venv/test.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/pytest -m "not ray"
+
+format: .venv/test.stamp
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.venv/core.stamp: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pacbench needs Python 3.11 or newer")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+.venv/test.stamp: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pacbench needs Python 3.11 or newer")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test]"
+	touch .venv/core.stamp $@
+
+clean:
+	rm -rf .venv runs .pytest_cache .mypy_cache .ruff_cache
