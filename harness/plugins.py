@@ -18,24 +18,21 @@ def installed(group: str, own: Mapping[str, type[Any]], base: type[Any]) -> dict
 
     Raises: UserError if a package cannot be loaded, declares something else, or takes a name that is in use.
     """
-    found = dict(own)
+    found: dict[str, Any] = dict(own)
     for entry in metadata.entry_points(group=group):
         where = f"package {entry.dist.name if entry.dist else '?'}, entry point {entry.name!r}"
         try:
-            cls = entry.load()
+            cls: Any = entry.load()
         except (Exception, SystemExit) as error:
             raise UserError(f"{where}: cannot be loaded ({type(error).__name__}: {error})") from error
-        if not (isinstance(cls, type) and issubclass(cls, base)):
-            raise UserError(f"{where}: {cls!r} is not a {base.__name__}")
         _check_facts(cls, base, where)
-        name: str = cls.name
-        if name in found:
-            raise UserError(f"{where}: the name {name!r} is already taken by {found[name].__module__}")
-        found[name] = cls
+        if cls.name in found:
+            raise UserError(f"{where}: the name {cls.name!r} is already taken by {found[cls.name].__module__}")
+        found[cls.name] = cls
     return found
 
 
-def from_file(path: Path, base: type[Any], where: str) -> type[Any]:
+def from_file(path: Path, base: type[Any], where: str) -> Any:
     """The one class derived from `base` that a Python file defines.
 
     The file's hash joins the class's version, so an edited file is another method. The class travels to workers by
@@ -49,18 +46,15 @@ def from_file(path: Path, base: type[Any], where: str) -> type[Any]:
     name = f"pacbench_file_{fingerprint}"
     if name not in sys.modules:
         _execute(path, name, where)
-    classes = [
-        value
-        for value in vars(sys.modules[name]).values()
-        if isinstance(value, type) and issubclass(value, base) and value.__module__ == name
-    ]
+    defined = [value for value in vars(sys.modules[name]).values() if getattr(value, "__module__", None) == name]
+    classes: list[Any] = [value for value in defined if isinstance(value, type) and issubclass(value, base)]
     if len(classes) != 1:
         raise UserError(f"{where}: {path} defines {len(classes)} classes derived from {base.__name__}; expected one")
-    cls: Any = classes[0]
+    (cls,) = classes
     _check_facts(cls, base, f"{where}: {path}")
     if fingerprint not in cls.version:
         cls.version = f"{cls.version}+{fingerprint}"
-    return cls
+    return classes[0]
 
 
 def _execute(path: Path, name: str, where: str) -> None:
@@ -77,7 +71,10 @@ def _execute(path: Path, name: str, where: str) -> None:
 
 
 def _check_facts(cls: Any, base: type[Any], where: str) -> None:
-    if "__dataclass_params__" not in vars(cls) or not cls.__dataclass_params__.frozen:
+    if not (isinstance(cls, type) and issubclass(cls, base)):
+        raise UserError(f"{where}: {cls!r} is not a class derived from {base.__name__}")
+    parameters = vars(cls).get("__dataclass_params__")
+    if parameters is None or not parameters.frozen:
         raise UserError(f"{where}: class {cls.__name__} must be decorated with @dataclass(frozen=True)")
     for fact in ("name", "version"):
         if not isinstance(getattr(cls, fact, None), str):

@@ -69,7 +69,9 @@ def spanned(mean: object, low: object, high: object, sign: bool = False) -> str:
     """A mean with its interval, if it has one, at a precision that suits the interval's width."""
     if not _is_finite(mean, low, high):
         return signed(mean) if sign else number(mean)
-    assert isinstance(mean, (int, float)) and isinstance(low, (int, float)) and isinstance(high, (int, float))
+    assert isinstance(mean, (int, float))
+    assert isinstance(low, (int, float))
+    assert isinstance(high, (int, float))
     text = f"{_fixed(mean, _places(low, high))} {interval(low, high)}"
     return f"+{text}" if sign and mean > 0 else text
 
@@ -84,7 +86,8 @@ def interval(low: object, high: object) -> str:
     """``[low, high]`` at a precision that suits its width; a dash where there is no interval."""
     if not _is_finite(low, high):
         return DASH
-    assert isinstance(low, (int, float)) and isinstance(high, (int, float))
+    assert isinstance(low, (int, float))
+    assert isinstance(high, (int, float))
     places = _places(low, high)
     return f"[{_fixed(low, places)},{GLUE}{_fixed(high, places)}]"
 

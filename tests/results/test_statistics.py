@@ -316,7 +316,8 @@ def test_bootstrap_keeps_rivals_paired_and_knows_its_tasks():
     scores = np.concatenate([base, base + 1], axis=2)
     means, drawn = ranking.resampled_means(scores, 50, np.random.default_rng(8))
     assert means[..., 1] - means[..., 0] == pytest.approx(1)
-    assert means.shape == (50, 5, 2) and drawn.shape == (50, 5)
+    assert means.shape == (50, 5, 2)
+    assert drawn.shape == (50, 5)
     scores[2, 1] = np.nan
     scores[3, 0, 0] = np.nan
     plain, _ = ranking.resampled_means(scores, 2, np.random.default_rng(9), tasks=False, seeds=False)
