@@ -74,6 +74,7 @@ def pair(grid: Grid, scores: FloatArray, one_unit: bool, first: int, second: int
     means = round_significant(gaps.sum(axis=1) / np.maximum(counts, 1), size.max(axis=1, initial=0.0))
     means = means if one_unit else np.sign(means)
 
+    # From here on, cells to tasks: ``member`` (tasks, cells) sums over the cells of each task.
     families, family = grid.family_index()
     member = (family == np.arange(len(families))[:, None]).astype(np.float64)
     cells = member @ finished

@@ -1,6 +1,7 @@
 """Scanned digits with new classes: from telling 0-4 apart to telling 5-9 apart.
 
-An example: an image of 8 x 8 grey values in [0, 1], label 2 (of 0..4: the digit 2 in the source, 7 in the target).
+An example: an image of 8 x 8 grey values in [0, 1] somewhere on a canvas of 10 x 10, label 2 (of 0..4: the digit 2 in
+the source, 7 in the target).
 """
 
 from __future__ import annotations
@@ -10,49 +11,54 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from harness.task import Datasets, Examples, Recipe, Task
 
 SEED = 1998
 CLASSES = 5
+IMAGE, CANVAS = 8, 10
 SOURCE_TRAIN, TARGET_POOL = 600, 490
+COPIES = 4
 
 
 @dataclass(frozen=True)
 class DigitsNewClasses(Task):
-    """Digits: what transfers is the strokes that digits are made of; the labels are new, and so is the head.
+    """Digits: what transfers is strokes wherever they lie; the labels are new, and so is the head.
 
-    Data: the 1,797 real scanned digits that scikit-learn ships (Alpaydin and Kaynak, 1998, UCI). Source: classes 0-4,
-    600 images to train on and 301 to test on. Target: classes 5-9 as labels 0-4, a pool of 490 and a test of 406.
-    Splits are one fixed permutation. The metric is the accuracy.
-    Shapes: inputs (examples, 1, 8, 8), float32 in [0, 1]; targets (examples,), int64. The network has three
-    convolutions with GroupNorm and a linear head.
+    Data: the 1,797 real scanned digits that scikit-learn ships (Alpaydin and Kaynak, 1998, UCI), each put at a random
+    but fixed place on a slightly larger canvas. Without that, five classes of 8 x 8 pixels are so easy that a source
+    model is worth little (measured: 0.80 against 0.78 from scratch at n = 25). Source: classes 0-4, 600 images to train
+    on, each at 4 places, and 301 to test on. Target: classes 5-9 as labels 0-4, a pool of 490 images and a test of 406,
+    each at one place. No image is in two splits. The metric is the accuracy.
+    Shapes: inputs (examples, 1, 10, 10), float32 in [0, 1]; targets (examples,), int64. The network has three
+    convolutions with GroupNorm and a linear head: 15,653 parameters.
+    ANCHORS
     """
 
     name = "digits_new_classes"
     version = "1"
     metric = "accuracy"
     higher_is_better = True
-    recipe = Recipe(learning_rate=1e-3, batch_size=32, schedule="cosine", source_steps=500)
+    recipe = Recipe(learning_rate=2e-3, batch_size=32, schedule="cosine", source_steps=600)
 
     def datasets(self) -> Datasets:
-        from sklearn.datasets import load_digits  # slow to import, needed here only
-
         images, digits = load_digits(return_X_y=True)
         # RandomState, because its streams never change between versions of numpy.
-        order = np.random.RandomState(SEED).permutation(len(digits))
+        draw = np.random.RandomState(SEED)
+        order = draw.permutation(len(digits))
         source, target = order[digits[order] < CLASSES], order[digits[order] >= CLASSES]
 
         def examples(rows: np.ndarray) -> Examples:
-            pixels = (images[rows] / 16).astype(np.float32).reshape(-1, 1, 8, 8)
-            return {
-                "inputs": torch.from_numpy(pixels),
-                "targets": torch.from_numpy((digits[rows] % CLASSES).astype(np.int64)),
-            }
+            canvas = np.zeros((len(rows), 1, CANVAS, CANVAS), np.float32)
+            corners = draw.randint(0, CANVAS - IMAGE + 1, (len(rows), 2))
+            for place, row, (top, left) in zip(canvas, rows, corners, strict=True):
+                place[0, top : top + IMAGE, left : left + IMAGE] = images[row].reshape(IMAGE, IMAGE) / 16
+            return {"inputs": torch.from_numpy(canvas), "targets": torch.from_numpy(digits[rows].astype(np.int64) % CLASSES)}
 
         return Datasets(
-            source_train=examples(source[:SOURCE_TRAIN]),
+            source_train=examples(np.tile(source[:SOURCE_TRAIN], COPIES)),
             source_test=examples(source[SOURCE_TRAIN:]),
             target_pool=examples(target[:TARGET_POOL]),
             target_test=examples(target[TARGET_POOL:]),
@@ -61,7 +67,7 @@ class DigitsNewClasses(Task):
     def network(self) -> nn.Module:
         return nn.Sequential(
             OrderedDict(
-                block1=_block(1, 16, stride=1),
+                block1=_block(1, 16, stride=2),
                 block2=_block(16, 32, stride=2),
                 block3=_block(32, 32, stride=1),
                 flatten=nn.Flatten(),
@@ -70,7 +76,7 @@ class DigitsNewClasses(Task):
         )
 
     def new_head(self) -> nn.Module:
-        return nn.Linear(32 * 4 * 4, CLASSES)
+        return nn.Linear(32 * 3 * 3, CLASSES)
 
     @staticmethod
     def loss(network: nn.Module, batch: Examples) -> Tensor:

@@ -1,7 +1,7 @@
-"""A survey of 1974 on marriage: from women with children to women without.
+"""A survey of 1974 on marriage: from women with more schooling to women with less.
 
-An example: rating of the marriage 3, age 27, married 6 years, religiosity 2, education 16, own occupation 4, the
-husband's 5 (all standardised); target 1: she had an affair.
+An example: rating of the marriage 3, age 27, married 6 years, 1 child, religiosity 2, education 12, own occupation 4,
+the husband's 5 (all standardised); target 1: she had an affair.
 """
 
 from __future__ import annotations
@@ -17,26 +17,30 @@ from harness.task import Datasets, Examples, Recipe, Task
 
 SEED = 1978
 SOURCE_TRAIN, TARGET_POOL = 3_000, 1_000
-INPUTS = ["rate_marriage", "age", "yrs_married", "religious", "educ", "occupation", "occupation_husb"]
+SCHOOL_YEARS = 12
+INPUTS = ["rate_marriage", "age", "yrs_married", "children", "religious", "educ", "occupation", "occupation_husb"]
 WIDTH = 32
 
 
 @dataclass(frozen=True)
 class FairAffairs(Task):
-    """Fair's survey: what transfers is how seven answers bear on the odds of an affair.
+    """Fair's survey: what transfers is how eight answers bear on the odds of an affair.
 
     Data: the 6,366 real answers to a survey of Redbook magazine that statsmodels ships (Fair, A Theory of Extramarital
-    Affairs, 1978). Source: women with children, 3,000 to train on and 952 to test on. Target: women without, a pool of
-    1,000 and a test of 1,414. The number of children parts the domains and is no input. Inputs are standardised with
-    the statistics of the source's training split. The metric is the log loss in nats per example.
-    Shapes: inputs (examples, 7), float32; targets (examples,), float32 in {0, 1}. The network is an MLP with LayerNorm.
+    Affairs, 1978). Source: women with more than 12 years of schooling, 3,000 to train on and 1,234 to test on. Target:
+    women with at most 12, a pool of 1,000 and a test of 1,132. Every woman is in one split only; answers are coarse, so
+    two women may have given the same. Inputs are standardised with the statistics of the source's training split. The
+    metric is the log loss in nats per example, which is defined on the smallest validation split.
+    Shapes: inputs (examples, 8), float32; targets (examples,), float32 in {0, 1}. The network is an MLP with LayerNorm:
+    2,625 parameters.
+    ANCHORS
     """
 
     name = "fair_affairs"
     version = "1"
     metric = "log_loss"
     higher_is_better = False
-    recipe = Recipe(learning_rate=1e-3, batch_size=64, schedule="cosine", source_steps=1000)
+    recipe = Recipe(learning_rate=5e-5, batch_size=32, schedule="cosine", source_steps=2500)
 
     def datasets(self) -> Datasets:
         from statsmodels.datasets import fair  # slow to import, needed here only
@@ -45,8 +49,8 @@ class FairAffairs(Task):
         # RandomState, because its streams never change between versions of numpy.
         order = np.random.RandomState(SEED).permutation(len(table))
         answers, affair = table[INPUTS].to_numpy()[order], table["affairs"].to_numpy()[order] > 0
-        parent = table["children"].to_numpy()[order] > 0
-        source, target = np.flatnonzero(parent), np.flatnonzero(~parent)
+        schooled = table["educ"].to_numpy()[order] > SCHOOL_YEARS
+        source, target = np.flatnonzero(schooled), np.flatnonzero(~schooled)
         known = answers[source[:SOURCE_TRAIN]]
         answers = (answers - known.mean(0)) / known.std(0)
 

@@ -1,0 +1,65 @@
+"""What several test files share: the real command, and a small campaign run once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+torch.set_num_threads(1)  # as the workers do
+
+COMMAND = Path(sys.executable).with_name("pacbench")
+
+SMALL = """
+name = "small"
+tasks = ["friedman1"]
+methods = ["fine_tuning", "pac", {name = "l2_sp", label = "l2-sp strong", alpha = 1.0}]
+target_sizes = [10, 20]
+[tuning]
+configs = 2
+seeds = 1
+[final]
+seeds = 2
+[budget]
+steps = 20
+"""
+
+
+@pytest.fixture(scope="session")
+def pacbench():
+    """The installed command as a user runs it; returns the finished process with its text output."""
+
+    def run(*arguments, cwd=None, env=None, timeout=240):
+        command = [str(COMMAND), *map(str, arguments)]
+        whole = {**os.environ, **(env or {})}
+        return subprocess.run(command, cwd=cwd, env=whole, capture_output=True, text=True, timeout=timeout)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def small_suite(tmp_path_factory):
+    """A suite file that runs in seconds."""
+    path = tmp_path_factory.mktemp("suite") / "small.toml"
+    path.write_text(SMALL)
+    return path
+
+
+@pytest.fixture(scope="session")
+def finished(pacbench, small_suite, tmp_path_factory):
+    """The small suite, run to its end. Read it; copy it before changing it."""
+    folder = tmp_path_factory.mktemp("runs") / "small"
+    process = pacbench("run", small_suite, "--out", folder)
+    assert process.returncode == 0, process.stderr
+    return folder
+
+
+@pytest.fixture
+def campaign(finished, tmp_path):
+    """A copy of the finished small campaign."""
+    return Path(shutil.copytree(finished, tmp_path / "campaign"))

@@ -1,0 +1,66 @@
+"""A key holds everything that changes the number, and nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from harness import plan
+from methods import METHODS
+from tests.harness.test_isolation import make_trial
+
+from tasks import TASKS
+
+
+@pytest.fixture
+def trial():
+    return make_trial(TASKS["friedman1"](), METHODS["pac"]())
+
+
+CHANGES = {
+    "stage": "tune",
+    "seed": 1,
+    "target_size": 30,
+    "steps": 4,
+    "label": "other",
+    "engine": "lanes",
+    "precision": "bfloat16",
+    "world_size": 2,
+    "method": METHODS["pac"](penalty=0.5),
+    "task": TASKS["friedman1"](shift=2.0),
+}
+
+
+@pytest.mark.parametrize("field", CHANGES)
+def test_what_moves_a_score_moves_the_key(field, trial):
+    assert dataclasses.replace(trial, **{field: CHANGES[field]}).key != trial.key
+
+
+@pytest.mark.parametrize(("field", "value"), [("suite", "x"), ("attempt", 2), ("trial_seconds", 1.0), ("engine_reason", "y")])
+def test_what_cannot_move_a_score_leaves_the_key(field, value, trial):
+    assert dataclasses.replace(trial, **{field: value}).key == trial.key
+
+
+def test_rivals_are_paired(trial):
+    """Another method on the same task, size and seed has the same source model, examples, order and head."""
+    rival = dataclasses.replace(trial, method=METHODS["l2_sp"](), label="l2_sp")
+    assert (rival.source_key, rival.draw_key, rival.pair_key) == (trial.source_key, trial.draw_key, trial.pair_key)
+    assert rival.key != trial.key
+
+
+def test_source_models_are_shared_where_they_can_be(trial):
+    """All sizes share one; so do variants that differ in the target only; a source parameter makes another."""
+    assert dataclasses.replace(trial, target_size=30).source_key == trial.source_key
+    task = TASKS["friedman1"](shift=2.0)
+    assert dataclasses.replace(trial, task=task, facts=plan.facts(task)).source_key == trial.source_key
+    task = TASKS["friedman1"](width=16)
+    assert dataclasses.replace(trial, task=task, facts=plan.facts(task)).source_key != trial.source_key
+
+
+def test_prepared_networks_are_shared_where_they_can_be(trial):
+    """Lambda is not read by prepare; the ratio is."""
+    pac = METHODS["pac"]
+    assert dataclasses.replace(trial, method=pac(penalty=0.5)).prepare_key == trial.prepare_key
+    assert dataclasses.replace(trial, method=pac(prune_ratio=0.5)).prepare_key != trial.prepare_key
+    assert dataclasses.replace(trial, target_size=30).prepare_key == trial.prepare_key

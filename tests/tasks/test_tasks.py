@@ -1,0 +1,161 @@
+"""The contract of every task: what data it gives, and what may depend on what."""
+
+import json
+from dataclasses import fields
+
+import pytest
+import torch
+from torch import nn
+
+from harness import seeds, settings
+from harness.data import content_hash, copy, size, split, take
+from harness.errors import UserError
+from harness.evaluate import native_score
+from harness.task import check_task_class
+from tasks import TASKS
+
+SPLITS = ("source_train", "source_test", "target_pool", "target_test")
+
+# Generators are numpy's RandomState, whose streams are frozen, and every value is rounded from float64 to float32, which
+# hides the last bits in which libraries of mathematical functions differ. So the hashes hold on every machine.
+HASHES = {
+    "friedman1": "7a5ed499ab2a8050315413f976312323",
+    "digits_new_classes": "770736dace9ee940d6fae7ce2ace3491",
+    "fair_affairs": "1f0860eb76b4d1a1f0de1994f02300cb",
+}
+
+
+@pytest.fixture(params=sorted(TASKS))
+def task(request):
+    return TASKS[request.param]()
+
+
+def network_of(task):
+    with seeds.seeded("a key", "initial weights"):
+        return task.network()
+
+
+def test_the_class_is_complete_and_its_functions_are_static(task):
+    check_task_class(type(task), "here")
+    assert TASKS[task.name] is type(task)
+    assert type(task).__doc__
+    assert task.id == task.name
+
+
+def test_data_are_the_same_at_every_call_on_every_machine(task):
+    torch.manual_seed(1)
+    first = content_hash(vars(task.datasets()))
+    torch.manual_seed(2)
+    assert content_hash(vars(task.datasets())) == first == HASHES[task.name]
+
+
+def test_calls_share_no_memory(task):
+    first, again = task.datasets(), task.datasets()
+    for name in SPLITS:
+        getattr(first, name)["inputs"].fill_(7.0)
+        assert not (getattr(again, name)["inputs"] == 7.0).all()
+
+
+def test_what_a_method_gets_shares_no_memory_with_the_pool_or_the_test_split(task):
+    data = task.datasets()
+    test = {name: tensor.clone() for name, tensor in data.target_test.items()}
+    pool = {name: tensor.clone() for name, tensor in data.target_pool.items()}
+    train, validation = split(data.target_pool, 25, "a key")
+    for seen in (train, validation, copy(data.source_train), take(data.target_test, torch.arange(size(test)))):
+        for tensor in seen.values():
+            tensor.zero_()
+    for name in test:
+        assert torch.equal(data.target_test[name], test[name])
+        assert torch.equal(data.target_pool[name], pool[name])
+
+
+def test_network_has_the_head_and_blocks_it_names(task):
+    network = network_of(task)
+    blocks = task.blocks(network)
+    assert isinstance(network.get_submodule(task.head), nn.Linear)
+    assert len(blocks) == len(set(blocks)) >= 2
+    of_parts = [f"{part}.{n}" for part in (*blocks, task.head) for n, _ in network.get_submodule(part).named_parameters()]
+    assert of_parts == [name for name, _ in network.named_parameters()]
+
+
+def test_a_new_head_fits_where_the_source_head_was(task):
+    head = task.new_head()
+    if head is not None:
+        network = network_of(task)
+        network.set_submodule(task.head, head)
+        assert task.predict(network, take(task.datasets().target_test, torch.arange(3))).shape[0] == 3
+
+
+def test_loss_is_one_finite_number_with_a_gradient_for_every_weight(task):
+    network = network_of(task)
+    loss = task.loss(network, take(task.datasets().target_pool, torch.arange(8)))
+    loss.backward()
+    assert loss.shape == ()
+    assert loss.isfinite()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+def test_predictions_do_not_depend_on_the_other_examples(task):
+    examples = take(task.datasets().target_test, torch.arange(40))
+    network = network_of(task).eval()
+    with torch.no_grad():
+        whole = task.predict(network, examples)
+        half = task.predict(network, take(examples, torch.arange(20)))
+    assert whole.shape[0] == 40
+    torch.testing.assert_close(whole[:20], half)
+
+
+def test_targets_of_pool_and_test_follow_one_distribution(task):
+    """A split that is sorted by anything would show here: mean targets within five standard errors."""
+    data = task.datasets()
+    pool, test = data.target_pool["targets"].double(), data.target_test["targets"].double()
+    error = (pool.var() / len(pool) + test.var() / len(test)).sqrt()
+    assert abs(pool.mean() - test.mean()) < 5 * error
+
+
+@pytest.mark.parametrize("n", [5, 25, 100, 401])
+def test_split_is_disjoint_and_four_to_one(task, n):
+    pool = {"row": torch.arange(size(task.datasets().target_pool))}
+    train, validation = (set(part["row"].tolist()) for part in split(pool, n, "a key"))
+    assert not train & validation
+    assert len(validation) == n // 5
+    assert len(train) == n - n // 5
+
+
+def test_splits_of_smaller_n_are_nested_in_those_of_larger(task):
+    pool = {"row": torch.arange(size(task.datasets().target_pool))}
+    for small, large in ((5, 25), (25, 100), (100, size(pool))):
+        for less, more in zip(split(pool, small, "a key"), split(pool, large, "a key"), strict=True):
+            assert set(less["row"].tolist()) <= set(more["row"].tolist())
+
+
+def test_another_key_draws_other_examples():
+    pool = {"row": torch.arange(100)}
+    assert split(pool, 25, "a key")[0]["row"].tolist() != split(pool, 25, "another key")[0]["row"].tolist()
+
+
+@pytest.mark.parametrize("n", [0, 4, 101])
+def test_a_size_that_cannot_be_drawn_is_refused(n):
+    with pytest.raises(UserError, match=f"{n} examples asked for; expected 5 to 100"):
+        split({"row": torch.arange(100)}, n, "a key")
+
+
+def test_anchors_are_pinned_for_the_defaults_and_in_the_right_order(task):
+    zero, one = task.anchors()
+    assert (one > zero) is task.higher_is_better
+
+
+def test_anchors_of_a_variant_are_not_those_of_the_default(task):
+    for field in fields(task):
+        other = settings.build(type(task), {field.name: field.default * 2 + 1}, "here")
+        assert other.anchors() is None, field.name
+
+
+def test_source_parameters_are_canonical_json(task):
+    assert json.loads(seeds.canonical(task.source_parameters())) == task.source_parameters()
+
+
+def test_an_untrained_network_is_far_from_the_anchor_of_transfer(task):
+    score = native_score(task.predict, task.score, network_of(task), task.datasets().target_test)
+    _, one = task.anchors()
+    assert (score < one) is task.higher_is_better
