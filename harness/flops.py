@@ -14,7 +14,7 @@ _COUNTED: dict[object, float | None] = {}
 def training_flops(objective: Objective, batch: Examples) -> float | None:
     """Floating-point operations of one forward and backward pass on `batch`; None where torch cannot count them.
 
-    torch counts matrix products, convolutions and attention. Neither gradients nor random state are left behind.
+    torch counts matrix products, convolutions and attention. No gradient, random state or statistic is left behind.
     The count of a structure (class, loss, parameters, batch shapes) is kept: it is the same for all its trials.
     """
     structure = _structure(objective, batch)
@@ -36,6 +36,8 @@ def _structure(objective: Objective, batch: Examples) -> object:
 
 
 def _count(objective: Objective, batch: Examples) -> float | None:
+    was_training = objective.training
+    objective.eval()  # in training mode the pass would move BatchNorm's statistics
     try:
         with torch.random.fork_rng(), FlopCounterMode(display=False) as counter:
             loss = objective(batch)
@@ -45,4 +47,5 @@ def _count(objective: Objective, batch: Examples) -> float | None:
         return None
     finally:
         objective.zero_grad(set_to_none=True)
+        objective.train(was_training)
     return float(counter.get_total_flops())

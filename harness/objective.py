@@ -30,11 +30,12 @@ class Objective(nn.Module):
 
     def forward(self, batch: Examples) -> Tensor:
         """Shapes: batch tensors (batch, ...); the result is a scalar."""
-        return self.loss(self.network, batch) + self.penalty()
+        loss, penalty = self.loss(self.network, batch), self.penalty()
+        return loss if penalty is None else loss + penalty
 
-    def penalty(self) -> Tensor | float:
-        """What the method adds to the loss; nothing by default."""
-        return 0.0
+    def penalty(self) -> Tensor | None:
+        """What the method adds to the loss; None for nothing."""
+        return None
 
     def train(self, mode: bool = True) -> Objective:
         """Training mode, except that BatchNorm keeps its statistics frozen unless this is the source's own training."""

@@ -78,7 +78,7 @@ def cluster(address: str | None) -> Iterator[None]:
     dashboard = False if address is None else None
     with _away_from_users_folder():
         try:
-            ray.init(address or "local", include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR)
+            ray.init(address or "local", include_dashboard=dashboard, log_to_driver=False, logging_level=logging.CRITICAL)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise UserError(f"--address {address}: no Ray cluster there ({error})") from error
         signal.signal(signal.SIGTERM, signal.default_int_handler)

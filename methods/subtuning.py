@@ -25,7 +25,7 @@ class SubsetObjective(Objective):
         """Training mode for the chosen modules only."""
         super().train(mode)
         for name, module in self.network.named_modules():
-            if not any(within(name, prefix) or within(prefix, name) for prefix in self.chosen):
+            if name and not any(within(name, prefix) or within(prefix, name) for prefix in self.chosen):
                 module.eval()
         return self
 

@@ -34,7 +34,8 @@ class DigitsNewClasses(Task):
     each at one place. No image is in two splits. The metric is the accuracy.
     Shapes: inputs (examples, 1, 10, 10), float32 in [0, 1]; targets (examples,), int64. The network has three
     convolutions with GroupNorm and a linear head: 15,653 parameters.
-    ANCHORS
+    Anchors: 0.43 = scratch at n = 25, 0.94 = fine-tuning on the whole pool; means over ten seeds, 500 steps,
+    plain engine (standard errors 0.011 and 0.003).
     """
 
     name = "digits_new_classes"
@@ -55,7 +56,10 @@ class DigitsNewClasses(Task):
             corners = draw.randint(0, CANVAS - IMAGE + 1, (len(rows), 2))
             for place, row, (top, left) in zip(canvas, rows, corners, strict=True):
                 place[0, top : top + IMAGE, left : left + IMAGE] = images[row].reshape(IMAGE, IMAGE) / 16
-            return {"inputs": torch.from_numpy(canvas), "targets": torch.from_numpy(digits[rows].astype(np.int64) % CLASSES)}
+            return {
+                "inputs": torch.from_numpy(canvas),
+                "targets": torch.from_numpy(digits[rows].astype(np.int64) % CLASSES),
+            }
 
         return Datasets(
             source_train=examples(np.tile(source[:SOURCE_TRAIN], COPIES)),
@@ -77,6 +81,9 @@ class DigitsNewClasses(Task):
 
     def new_head(self) -> nn.Module:
         return nn.Linear(32 * 3 * 3, CLASSES)
+
+    def anchors(self) -> tuple[float, float] | None:
+        return 0.43, 0.94
 
     @staticmethod
     def loss(network: nn.Module, batch: Examples) -> Tensor:

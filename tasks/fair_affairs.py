@@ -33,7 +33,8 @@ class FairAffairs(Task):
     metric is the log loss in nats per example, which is defined on the smallest validation split.
     Shapes: inputs (examples, 8), float32; targets (examples,), float32 in {0, 1}. The network is an MLP with LayerNorm:
     2,625 parameters.
-    ANCHORS
+    Anchors: 0.646 = scratch at n = 25, 0.559 = fine-tuning on the whole pool; means over ten seeds, 500 steps, plain
+    engine (standard errors 0.015 and 0.002).
     """
 
     name = "fair_affairs"
@@ -71,6 +72,9 @@ class FairAffairs(Task):
                 block1=_block(len(INPUTS)), block2=_block(WIDTH), block3=_block(WIDTH), head=nn.Linear(WIDTH, 1)
             )
         )
+
+    def anchors(self) -> tuple[float, float] | None:
+        return 0.646, 0.559
 
     @staticmethod
     def loss(network: nn.Module, batch: Examples) -> Tensor:

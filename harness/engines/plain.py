@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from harness.fit import Fitted, Job, all_finite
 from harness.objective import Objective
@@ -28,10 +28,10 @@ def _train(objective: Objective, job: Job) -> Fitted:
     steps = len(job.order)
     if not parameters or not steps:
         return Fitted(steps=steps, last_loss=float("nan"), diverged=False)
-    losses = torch.full((steps,), torch.nan, device=parameters[0].device)
     optimizer = make_optimizer(parameters, job.recipe, job.learning_rate)
     constant = job.recipe.schedule == "constant" and not job.recipe.warmup_steps
     objective.train()
+    losses: list[Tensor] = []
     for step, index in enumerate(job.order):
         if not constant:
             optimizer.param_groups[0]["lr"] = job.learning_rate * job.recipe.rate_factor(step, steps)
@@ -41,13 +41,15 @@ def _train(objective: Objective, job: Job) -> Fitted:
         if job.recipe.clip_norm is not None:
             nn.utils.clip_grad_norm_(parameters, job.recipe.clip_norm)
         optimizer.step()
-        losses[step] = loss.detach()
+        losses.append(loss.detach())
         if (step + 1) % CHECK_EVERY == 0 or step + 1 == steps:
             job.check_time()
-            if not all_finite(losses[max(0, step + 1 - CHECK_EVERY) : step + 1]):
+            if not all_finite(torch.stack(losses)):
                 return Fitted(steps=step + 1, last_loss=float("nan"), diverged=True)
+            last_loss = float(losses[-1])
+            losses.clear()
     finite = all(all_finite(parameter.detach()) for parameter in parameters)
-    return Fitted(steps=steps, last_loss=float(losses[-1]), diverged=not finite)
+    return Fitted(steps=steps, last_loss=last_loss, diverged=not finite)
 
 
 def make_optimizer(parameters: list[nn.Parameter], recipe: Recipe, learning_rate: float) -> torch.optim.Optimizer:

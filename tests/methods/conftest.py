@@ -27,7 +27,10 @@ def conv_loss(network, batch):
 
 
 def mlp():
-    first, second = nn.Sequential(nn.Linear(4, 8), nn.ReLU()), nn.Sequential(nn.Linear(8, 8), nn.LayerNorm(8), nn.ReLU())
+    first, second = (
+        nn.Sequential(nn.Linear(4, 8), nn.ReLU()),
+        nn.Sequential(nn.Linear(8, 8), nn.LayerNorm(8), nn.ReLU()),
+    )
     return nn.Sequential(OrderedDict(block1=first, block2=second, head=nn.Linear(8, 1)))
 
 
@@ -49,7 +52,13 @@ class Trial:
 
     def fit(self, method=None, steps=None):
         factor = method.learning_rate_factor if method else 1.0
-        return Fit(Plain(), self.recipe, order_seed=7, steps=self.steps if steps is None else steps, learning_rate_factor=factor)
+        return Fit(
+            Plain(),
+            self.recipe,
+            order_seed=7,
+            steps=self.steps if steps is None else steps,
+            learning_rate_factor=factor,
+        )
 
     def prepare(self, method, key="a key"):
         with seeds.seeded(key, "prepare"):
@@ -98,7 +107,7 @@ def source_networks():
 def tiny(source_networks):
     """tiny(kind, new_head=False) gives the trial of a kind: "mlp" (regression) or "conv" (three classes)."""
 
-    def make(kind="mlp", new_head=False, steps=60):
+    def make(kind="mlp", new_head=False, steps=30):
         network, loss, source, target = source_networks[kind]
 
         def problem(examples, fresh):
@@ -107,7 +116,7 @@ def tiny(source_networks):
                     return -float(loss(net, held_out))
 
             own = {name: tensor.clone() for name, tensor in examples.items()}
-            return Problem(own, loss, score, "head", fresh, ("block1", "block2"), steps=80)
+            return Problem(own, loss, score, "head", fresh, ("block1", "block2"), steps=40)
 
         recipe = Recipe(learning_rate=3e-3, batch_size=8)
         return Trial(copy.deepcopy(network), problem(source, False), problem(target, new_head), recipe, steps)

@@ -16,8 +16,8 @@ from tasks import TASKS
 
 SPLITS = ("source_train", "source_test", "target_pool", "target_test")
 
-# Generators are numpy's RandomState, whose streams are frozen, and every value is rounded from float64 to float32, which
-# hides the last bits in which libraries of mathematical functions differ. So the hashes hold on every machine.
+# Generators are numpy's RandomState, whose streams are frozen, and every value is rounded from float64 to float32,
+# which hides the last bits in which libraries of mathematical functions differ. So the hashes hold on every machine.
 HASHES = {
     "friedman1": "7a5ed499ab2a8050315413f976312323",
     "digits_new_classes": "770736dace9ee940d6fae7ce2ace3491",
@@ -61,7 +61,7 @@ def test_what_a_method_gets_shares_no_memory_with_the_pool_or_the_test_split(tas
     test = {name: tensor.clone() for name, tensor in data.target_test.items()}
     pool = {name: tensor.clone() for name, tensor in data.target_pool.items()}
     train, validation = split(data.target_pool, 25, "a key")
-    for seen in (train, validation, copy(data.source_train), take(data.target_test, torch.arange(size(test)))):
+    for seen in (train, validation, copy(data.target_test), take(data.target_test, torch.arange(size(test)))):
         for tensor in seen.values():
             tensor.zero_()
     for name in test:
@@ -74,7 +74,9 @@ def test_network_has_the_head_and_blocks_it_names(task):
     blocks = task.blocks(network)
     assert isinstance(network.get_submodule(task.head), nn.Linear)
     assert len(blocks) == len(set(blocks)) >= 2
-    of_parts = [f"{part}.{n}" for part in (*blocks, task.head) for n, _ in network.get_submodule(part).named_parameters()]
+    of_parts = [
+        f"{part}.{n}" for part in (*blocks, task.head) for n, _ in network.get_submodule(part).named_parameters()
+    ]
     assert of_parts == [name for name, _ in network.named_parameters()]
 
 
