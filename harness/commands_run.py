@@ -150,8 +150,8 @@ def run_command(options: Namespace) -> int:
     rows = campaign.ledger.read()
     statuses = rows["status"].to_pylist()
     failures = sum(status in FAILURES for status in statuses)
-    summary = f"{sum(ran.values())} trials run, {len(statuses)} committed in {options.out}"
-    print(f"{summary}, {failures} failed; {duration(time.monotonic() - started)}", file=sys.stderr)
+    took = duration(time.monotonic() - started)
+    print(f"{sum(ran.values())} trials run, {len(statuses)} committed, {failures} failed; {took}", file=sys.stderr)
     if failures:
         print(f"the reasons: pacbench status {options.out}", file=sys.stderr)
     return 1 if failures else 0
