@@ -74,12 +74,15 @@ def cluster(address: str | None) -> Iterator[None]:
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
-    os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 starves the workers on a machine that does anything else
+    # Ray's default of 15 starves the workers on a machine that does anything else.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     dashboard = False if address is None else None
     with _away_from_users_folder():
         try:
-            ray.init(address or "local", include_dashboard=dashboard, log_to_driver=False, logging_level=logging.CRITICAL)
+            ray.init(
+                address or "local", include_dashboard=dashboard, log_to_driver=False, logging_level=logging.CRITICAL
+            )
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise UserError(f"--address {address}: no Ray cluster there ({error})") from error
         signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -18,7 +18,7 @@ from harness.task import Datasets, Examples, Recipe, Task
 
 SEED = 1998
 CLASSES = 5
-IMAGE, CANVAS = 8, 10
+IMAGE, CANVAS, FEATURES = 8, 10, 48
 SOURCE_TRAIN, TARGET_POOL = 600, 490
 COPIES = 4
 
@@ -32,10 +32,10 @@ class DigitsNewClasses(Task):
     model is worth little (measured: 0.80 against 0.78 from scratch at n = 25). Source: classes 0-4, 600 images to train
     on, each at 4 places, and 301 to test on. Target: classes 5-9 as labels 0-4, a pool of 490 images and a test of 406,
     each at one place. No image is in two splits. The metric is the accuracy.
-    Shapes: inputs (examples, 1, 10, 10), float32 in [0, 1]; targets (examples,), int64. The network has three
-    convolutions with GroupNorm and a linear head: 15,653 parameters.
-    Anchors: 0.43 = scratch at n = 25, 0.94 = fine-tuning on the whole pool; means over ten seeds, 500 steps,
-    plain engine (standard errors 0.011 and 0.003).
+    Shapes: inputs (examples, 1, 10, 10), float32 in [0, 1]; targets (examples,), int64. The network has two
+    convolutions with GroupNorm, the maximum of each feature over the image, and a linear head: 7,493 parameters.
+    Anchors: 0.513 = scratch at n = 25, 0.969 = fine-tuning on the whole pool; means over ten seeds, 500 steps,
+    plain engine (standard errors 0.020 and 0.003).
     """
 
     name = "digits_new_classes"
@@ -72,18 +72,17 @@ class DigitsNewClasses(Task):
         return nn.Sequential(
             OrderedDict(
                 block1=_block(1, 16, stride=2),
-                block2=_block(16, 32, stride=2),
-                block3=_block(32, 32, stride=1),
-                flatten=nn.Flatten(),
+                block2=_block(16, FEATURES, stride=1),
+                anywhere=nn.Sequential(nn.MaxPool2d(CANVAS // 2), nn.Flatten()),
                 head=self.new_head(),
             )
         )
 
     def new_head(self) -> nn.Module:
-        return nn.Linear(32 * 3 * 3, CLASSES)
+        return nn.Linear(FEATURES, CLASSES)
 
     def anchors(self) -> tuple[float, float] | None:
-        return 0.43, 0.94
+        return 0.513, 0.969
 
     @staticmethod
     def loss(network: nn.Module, batch: Examples) -> Tensor:

@@ -123,7 +123,9 @@ def test_folder_without_campaign(command, pacbench, tmp_path):
 
 
 def test_two_classes_in_a_method_file(pacbench, tmp_path):
-    (tmp_path / "two.py").write_text("from methods.scratch import Scratch\nclass A(Scratch): pass\nclass B(Scratch): pass\n")
+    (tmp_path / "two.py").write_text(
+        "from methods.scratch import Scratch\nclass A(Scratch): pass\nclass B(Scratch): pass\n"
+    )
     (tmp_path / "suite.toml").write_text(GOOD.replace("fine_tuning", "./two.py"))
     assert_refused(pacbench("plan", tmp_path / "suite.toml"), "two.py defines 2 classes")
 

@@ -82,7 +82,7 @@ def rows_of(examples):
 
 @pytest.mark.parametrize("name", TASKS)
 def test_nothing_handed_to_a_method_leads_to_a_test_split(name, tmp_path):
-    """From network, problem and fit, in prepare and in adapt, no task, no data sets and no test example is reachable."""
+    """From network, problem and fit, in prepare and in adapt, no task, data sets or test example is reachable."""
     SEEN.clear()
     task = TASKS[name]()
     row = run(make_trial(task, Spy()), Store(tmp_path, torch.device("cpu")))

@@ -8,9 +8,8 @@ import pytest
 
 from harness import plan
 from methods import METHODS
-from tests.harness.test_isolation import make_trial
-
 from tasks import TASKS
+from tests.harness.test_isolation import make_trial
 
 
 @pytest.fixture
@@ -37,7 +36,9 @@ def test_what_moves_a_score_moves_the_key(field, trial):
     assert dataclasses.replace(trial, **{field: CHANGES[field]}).key != trial.key
 
 
-@pytest.mark.parametrize(("field", "value"), [("suite", "x"), ("attempt", 2), ("trial_seconds", 1.0), ("engine_reason", "y")])
+@pytest.mark.parametrize(
+    ("field", "value"), [("suite", "x"), ("attempt", 2), ("trial_seconds", 1.0), ("engine_reason", "y")]
+)
 def test_what_cannot_move_a_score_leaves_the_key(field, value, trial):
     assert dataclasses.replace(trial, **{field: value}).key == trial.key
 

@@ -13,9 +13,9 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from tests.conftest import COMMAND
 
 from results import table
+from tests.conftest import COMMAND
 
 pytestmark = pytest.mark.ray
 
@@ -219,7 +219,9 @@ def test_every_failure_has_a_row_with_its_reason(pacbench, tmp_path):
     process = pacbench("run", tmp_path / "trouble.toml", "--out", tmp_path / "out")
     assert process.returncode == 1, process.stderr
     assert "Traceback" not in process.stderr
-    found = {(r["label"], r["target_size"]): (r["status"], r["reason"]) for r in table.read(tmp_path / "out").to_pylist()}
+    found = {
+        (r["label"], r["target_size"]): (r["status"], r["reason"]) for r in table.read(tmp_path / "out").to_pylist()
+    }
     for label, status, reason in (
         ("raise", "failed", "ValueError: the method's own mistake (trouble.py:"),
         ("exit", "failed", "SystemExit: 3"),
@@ -285,7 +287,7 @@ def test_a_method_in_one_file_written_from_the_readme(pacbench, tmp_path):
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_keeps_what_is_committed_and_resumes(sent, finished, pacbench, small_suite, tmp_path):
-    """Ctrl-C in mid-run: exit status 130, one line, no process left; the same command then completes the same scores."""
+    """Ctrl-C in mid-run: exit status 130, one line, no process left; the same command then completes the scores."""
     out = tmp_path / "out"
     command = [str(COMMAND), "run", str(small_suite), "--out", str(out)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
