@@ -1,4 +1,4 @@
-"""Ray Tune runs the packs: first in first out, actors reused. The only file that imports ray."""
+"""Ray Tune runs the packs: first in first out, on workers that stay. The only file that imports ray."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import tempfile
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,34 +26,47 @@ from harness.progress import Progress
 from harness.source import Store
 from harness.suite import Resources
 
-PACKS_PER_RUN = 300
-"""Tune's driver memory and state file grow with the trials of one run; a new run starts afresh."""
+
+class _Queue:
+    """Hands out packs, first in first out, each once."""
+
+    def __init__(self, waiting: list[Any]) -> None:
+        self.waiting = deque(waiting)
+
+    def next(self) -> Any:
+        """The reference to the next pack; None once all are handed out."""
+        return self.waiting.popleft() if self.waiting else None
 
 
 class PackRunner(tune.Trainable):
-    """The actor: runs one pack per Tune trial, commits its rows, and is then used again."""
+    """One slot of the cluster: a Tune trial whose every step runs one pack and commits its rows.
+
+    Tune's own reuse of actors, one Tune trial a pack, is no substitute: an actor that is free takes the pack that
+    another actor is being started for and cancels that start, so with short packs a slot may stay empty for ever
+    (seen: a stage twice as long). With slots as trials the driver's state does not grow with the packs either.
+    """
 
     def setup(  # type: ignore[override]
-        self, config: dict[str, Any], packs: Sequence[Pack], folder: Path, cuda: bool, alone: bool
+        self, config: dict[str, Any], queue: Any, folder: Path, cuda: bool, alone: bool
     ) -> None:
-        """One thread per worker, unless the pack has the machine alone; first calls are made here, untimed."""
+        """One thread per worker; first calls are made here, untimed."""
         torch.set_num_threads(1)
-        self.packs, self.alone = packs, alone
+        self.queue, self.alone = queue, alone
         self.ledger = Ledger(folder)
         self.store = Store(folder / "cache", torch.device("cuda" if cuda else "cpu"))
         trials.warm_up(self.store)
 
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        return True
-
     def step(self) -> dict[str, Any]:
-        pack = self.packs[self.config["pack"]]
+        reference = ray.get(self.queue.next.remote())
+        if reference is None:
+            return {"done": True}
+        pack: Pack = ray.get(reference)
         if pack.kind == "source":
             trials.train_source(pack.trials[0], self.store)
-            return {"done": True, "statuses": []}
+            return {"statuses": []}
         rows = [trials.run(trial, self.store, self.alone) for trial in pack.trials]
         self.ledger.append(rows)
-        return {"done": True, "statuses": [row["status"] for row in rows]}
+        return {"statuses": [row["status"] for row in rows]}
 
 
 class _Watch(tune.Callback):
@@ -61,8 +75,9 @@ class _Watch(tune.Callback):
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
 
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.progress.add(trial.last_result.get("statuses", []))
+    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any) -> None:
+        if "statuses" in result:
+            self.progress.add(result["statuses"])
 
 
 @contextmanager
@@ -124,37 +139,33 @@ def slots(resources: Resources) -> int:
 
 
 def run_packs(packs: Sequence[Pack], folder: Path, resources: Resources, progress: Progress) -> None:
-    """Run every pack; rows are committed by the workers. A pack whose worker died leaves no rows."""
-    concurrent = slots(resources)
-    for start in range(0, len(packs), PACKS_PER_RUN):
-        _run_tuner(packs[start : start + PACKS_PER_RUN], folder, resources, concurrent, progress)
-
-
-def _request(resources: Resources) -> tuple[float, float, float]:
-    gpus = resources.gpus if resources.gpus is not None else (1.0 if torch.cuda.is_available() else 0.0)
-    return resources.cpus or 1.0, gpus, (resources.memory_gb or 0.0) * 1e9
-
-
-def _run_tuner(packs: Sequence[Pack], folder: Path, resources: Resources, concurrent: int, progress: Progress) -> None:
+    """Run every pack; rows are committed by the workers. A worker that dies is replaced; its pack leaves no rows."""
+    concurrent = min(slots(resources), len(packs))
     cpus, gpus, memory = _request(resources)
     request = {"cpu": cpus, "gpu": gpus} | ({"memory": memory} if memory else {})
+    queue = ray.remote(num_cpus=0)(_Queue).remote([ray.put(pack) for pack in packs])
     runner = tune.with_parameters(
-        PackRunner, packs=list(packs), folder=folder.resolve(), cuda=gpus > 0, alone=concurrent == 1
+        PackRunner, queue=queue, folder=folder.resolve(), cuda=gpus > 0, alone=slots(resources) == 1
     )
     storage = tempfile.mkdtemp(prefix="pacbench-tune-")
     try:
         tune.Tuner(
             tune.with_resources(runner, request),
-            param_space={"pack": tune.grid_search(list(range(len(packs))))},
-            tune_config=tune.TuneConfig(max_concurrent_trials=concurrent, reuse_actors=True),
+            param_space={"slot": tune.grid_search(list(range(concurrent)))},
+            tune_config=tune.TuneConfig(max_concurrent_trials=concurrent),
             run_config=tune.RunConfig(
                 storage_path=storage,
                 name="packs",
                 verbose=0,
                 callbacks=[_Watch(progress)],
-                failure_config=tune.FailureConfig(max_failures=0),
+                failure_config=tune.FailureConfig(max_failures=-1),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             ),
         ).fit()
     finally:
         shutil.rmtree(storage, ignore_errors=True)
+
+
+def _request(resources: Resources) -> tuple[float, float, float]:
+    gpus = resources.gpus if resources.gpus is not None else (1.0 if torch.cuda.is_available() else 0.0)
+    return resources.cpus or 1.0, gpus, (resources.memory_gb or 0.0) * 1e9
