@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import mse_loss
 
 from harness.method import Fit, LogUniform, Method, Objective, Problem, setting
 from harness.objective import Loss, kernels, within
@@ -36,8 +37,9 @@ class L2SPObjective(Objective):
         """alpha/2 * sum ||w - w0||^2 over anchored kernels + beta/2 * sum ||w||^2 over a new head's kernels."""
         zero = torch.zeros_like(self.alpha)
         anchors = zip(self.anchored, self.anchors, strict=True)
-        distance = sum(((self.network.get_parameter(n) - anchor).square().sum() for n, anchor in anchors), zero)
-        size = sum((self.network.get_parameter(name).square().sum() for name in self.shrunk), zero)
+        distances = (mse_loss(self.network.get_parameter(name), anchor, reduction="sum") for name, anchor in anchors)
+        sizes = (self.network.get_parameter(name).square().sum() for name in self.shrunk)
+        distance, size = sum(distances, zero), sum(sizes, zero)
         return self.alpha / 2 * distance + self.beta / 2 * size
 
 
