@@ -10,19 +10,15 @@ demo: .venv/core.stamp
 	@echo "The report:"
 	@$(BIN)/pacbench report $(OUT)
 
-test: .venv/test.stamp
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest
-
 check: .venv/test.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest -m "not ray"
+	$(BIN)/pytest -m "not ray" -n 2
+
+test: check
+	$(BIN)/pytest -m ray
 
 format: .venv/test.stamp
 	$(BIN)/ruff format .
