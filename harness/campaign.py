@@ -46,7 +46,7 @@ class Campaign:
         except OSError as error:
             raise UserError(f"--out {folder}: cannot be written ({error.strerror})") from error
         held = read_record(folder)
-        if {key: held.get(key) for key in wanted} != wanted:
+        if _identity(held) != _identity(wanted):
             raise UserError(
                 f"{folder} holds another campaign ({difference(held, wanted)}); "
                 "choose another --out, or run it with its own suite and settings"
@@ -61,7 +61,7 @@ class Campaign:
         wanted = []
         for trial in trials:
             status, attempt = committed.get(trial.key, (None, 0))
-            if status is None:
+            if status is None or attempt < trial.attempt:
                 wanted.append(trial)
             elif retry_failed and status not in ("done", "declined"):
                 wanted.append(plan.next_attempt(trial, attempt))
@@ -130,6 +130,13 @@ def scores(rows: pa.Table) -> dict[str, dict[str, Any]]:
         done = status == "done" and score is not None
         found[key] = {"status": status, "signed": (score if higher else -score) if done else None}
     return found
+
+
+def _identity(record: dict[str, Any]) -> object:
+    """What two runs of one campaign must agree on: all but the resources and the time limit, which move no score."""
+    suite = dict(record.get("suite") or {})
+    suite["budget"] = {**(suite.get("budget") or {}), "trial_seconds": None}
+    return {"protocol": record.get("protocol"), "suite": {**suite, "resources": None}}
 
 
 def difference(held: dict[str, Any], wanted: dict[str, Any]) -> str:

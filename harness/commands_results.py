@@ -44,7 +44,11 @@ def read_rows(folders: list[Path]) -> pa.Table:
 def status_command(options: Namespace) -> int:
     """Print counts by status and cell, and what is missing."""
     record = read_record(options.folder)
-    document = status(record, read_rows([options.folder]))
+    rows = read_rows([options.folder])
+    try:
+        document = status(record, rows)
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{options.folder}: campaign.json is damaged ({error!r})") from error
     if options.json:
         print(_json(document))
         return 0

@@ -90,6 +90,8 @@ class Fit:
         A loss that is not finite ends that objective's training and marks its result, it does not raise.
         Raises: TrialTimeout.
         """
+        if not examples:
+            raise ValueError("no examples to fit: a method whose prepare trains must set needs_source_data = True")
         count = self.steps if steps is None else steps
         order = batch_order(size(examples), self._recipe.batch_size, count, self._order_seed)
         order = order.to(next(iter(examples.values())).device)

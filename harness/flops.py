@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import torch
+import copy
+
 from torch.utils.flop_counter import FlopCounterMode
 
+from harness import seeds
 from harness.data import Examples
 from harness.objective import Objective
 
@@ -36,16 +38,12 @@ def _structure(objective: Objective, batch: Examples) -> object:
 
 
 def _count(objective: Objective, batch: Examples) -> float | None:
-    was_training = objective.training
-    objective.eval()  # in training mode the pass would move BatchNorm's statistics
+    trial = copy.deepcopy(objective).eval()  # a copy in eval mode: counting moves nothing of the objective itself
     try:
-        with torch.random.fork_rng(), FlopCounterMode(display=False) as counter:
-            loss = objective(batch)
+        with seeds.seeded("flops", "count"), FlopCounterMode(display=False) as counter:
+            loss = trial(batch)
             if loss.requires_grad:
                 loss.backward()
     except (RuntimeError, NotImplementedError):
         return None
-    finally:
-        objective.zero_grad(set_to_none=True)
-        objective.train(was_training)
     return float(counter.get_total_flops())

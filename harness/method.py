@@ -41,7 +41,7 @@ class Method:
 
     Class facts: `name`; `version`, raised with every change that can move a score; `paper`; `space`, the search
     space of tuning (fields not in it keep their default); `needs_source_data`, true if `prepare` trains on the source;
-    `prepare_fields`, the hyper-parameters that `prepare` reads (its cache key is made of them);
+    `prepare_fields`, the only hyper-parameters that `prepare` reads (its cache key is made of them; None: of all);
     `pretrained`, false for a floor that starts from an untrained network.
     """
 
@@ -50,7 +50,7 @@ class Method:
     paper: ClassVar[str]
     space: ClassVar[Mapping[str, Distribution]] = {}
     needs_source_data: ClassVar[bool] = False
-    prepare_fields: ClassVar[tuple[str, ...]] = ()
+    prepare_fields: ClassVar[tuple[str, ...] | None] = None
     pretrained: ClassVar[bool] = True
 
     learning_rate_factor: float = setting(1.0, low=1e-6, high=1e6)

@@ -12,6 +12,7 @@ import numpy as np
 
 from harness import seeds
 from harness.data import check_target_size, content_hash, size
+from harness.errors import UserError
 from harness.method import Method
 from harness.settings import build
 from harness.suite import TABLES, Entrant, Suite
@@ -47,6 +48,10 @@ def facts(task: Task) -> Facts:
 def check(suite: Suite) -> None:
     """Raises: UserError if a task has too few examples for a target size."""
     for task in suite.tasks:
+        try:
+            facts(task)
+        except Exception as error:
+            raise UserError(f"task {task.id}: its data cannot be made ({type(error).__name__}: {error})") from error
         for n in suite.target_sizes:
             check_target_size(n, facts(task).pool_size, f"suite {suite.name!r}: target_sizes, task {task.id}")
 
@@ -100,7 +105,8 @@ class Trial:
     @functools.cached_property
     def prepare_key(self) -> str:
         method = self.method
-        read = {name: self.config[name] for name in method.prepare_fields}
+        fields = self.config if method.prepare_fields is None else method.prepare_fields
+        read = {name: self.config[name] for name in fields}
         return seeds.digest([self.source_key, method.name, method.version, read, self.engine])
 
     @functools.cached_property

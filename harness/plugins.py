@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import hashlib
 import importlib.util
 import sys
@@ -22,7 +24,8 @@ def installed(group: str, own: Mapping[str, type[Any]], base: type[Any]) -> dict
     for entry in metadata.entry_points(group=group):
         where = f"package {entry.dist.name if entry.dist else '?'}, entry point {entry.name!r}"
         try:
-            cls: Any = entry.load()
+            with contextlib.redirect_stdout(sys.stderr):
+                cls: Any = entry.load()
         except (Exception, SystemExit) as error:
             raise UserError(f"{where}: cannot be loaded ({type(error).__name__}: {error})") from error
         _check_facts(cls, base, where)
@@ -40,8 +43,8 @@ def from_file(path: Path, base: type[Any], where: str) -> Any:
     """
     try:
         content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{where}: cannot read {path} ({error.strerror})") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{where}: cannot read {str(path)!r} ({error})") from error
     fingerprint = hashlib.sha256(content).hexdigest()[:12]
     name = f"pacbench_file_{fingerprint}"
     if name not in sys.modules:
@@ -64,7 +67,8 @@ def _execute(path: Path, name: str, where: str) -> None:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        with contextlib.redirect_stdout(sys.stderr):
+            spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise UserError(f"{where}: {path} cannot be loaded ({type(error).__name__}: {error})") from error
@@ -76,6 +80,10 @@ def _check_facts(cls: Any, base: type[Any], where: str) -> None:
     parameters = vars(cls).get("__dataclass_params__")
     if parameters is None or not parameters.frozen:
         raise UserError(f"{where}: class {cls.__name__} must be decorated with @dataclass(frozen=True)")
+    declared = {field.name for field in dataclasses.fields(cls)}
+    for fact in ("name", "version", "paper", "space", "metric", "recipe", "prepare_fields", "pretrained"):
+        if fact in declared:
+            raise UserError(f"{where}: {fact!r} of class {cls.__name__} is a class fact; write it without a type")
     for fact in ("name", "version"):
         if not isinstance(getattr(cls, fact, None), str):
             raise UserError(f"{where}: class {cls.__name__} lacks the text {fact!r}")

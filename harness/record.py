@@ -15,7 +15,11 @@ def read_record(folder: Path) -> dict[str, Any]:
     """The campaign.json of a folder. Raises: UserError if there is none or it is damaged."""
     if not (folder / RECORD).is_file():
         raise UserError(f"{folder}: no campaign here ({RECORD} is missing)")
-    return read_json(folder / RECORD)
+    record = read_json(folder / RECORD)
+    suite = record.get("suite")
+    if not isinstance(suite, dict) or not isinstance(suite.get("name"), str):
+        raise UserError(f"{folder / RECORD}: damaged, it names no suite")
+    return record
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 import shutil
 import signal
 import tempfile
@@ -143,7 +144,12 @@ def run_packs(packs: Sequence[Pack], folder: Path, resources: Resources, progres
     concurrent = min(slots(resources), len(packs))
     cpus, gpus, memory = _request(resources)
     request = {"cpu": cpus, "gpu": gpus} | ({"memory": memory} if memory else {})
-    queue = ray.remote(num_cpus=0)(_Queue).remote([ray.put(pack) for pack in packs])
+    try:
+        references = [ray.put(pack) for pack in packs]
+    except (TypeError, pickle.PicklingError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"a method or task cannot be sent to workers: it must pickle ({reason})") from error
+    queue = ray.remote(num_cpus=0)(_Queue).remote(references)
     runner = tune.with_parameters(
         PackRunner, queue=queue, folder=folder.resolve(), cuda=gpus > 0, alone=slots(resources) == 1
     )
@@ -158,7 +164,7 @@ def run_packs(packs: Sequence[Pack], folder: Path, resources: Resources, progres
                 name="packs",
                 verbose=0,
                 callbacks=[_Watch(progress)],
-                failure_config=tune.FailureConfig(max_failures=-1),
+                failure_config=tune.FailureConfig(max_failures=len(packs) + 3),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             ),
         ).fit()

@@ -17,10 +17,14 @@ from harness.errors import UserError, nearest
 
 @dataclass(frozen=True)
 class LogUniform:
-    """Log-uniform on [low, high]."""
+    """Log-uniform on [low, high]. Raises: ValueError unless 0 < low <= high."""
 
     low: float
     high: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.low <= self.high < math.inf:
+            raise ValueError(f"{self}: expected 0 < low <= high")
 
     def sample(self, rng: np.random.Generator) -> float:
         return float(math.exp(rng.uniform(math.log(self.low), math.log(self.high))))
@@ -28,10 +32,14 @@ class LogUniform:
 
 @dataclass(frozen=True)
 class Uniform:
-    """Uniform on [low, high]."""
+    """Uniform on [low, high]. Raises: ValueError unless low <= high."""
 
     low: float
     high: float
+
+    def __post_init__(self) -> None:
+        if not -math.inf < self.low <= self.high < math.inf:
+            raise ValueError(f"{self}: expected low <= high")
 
     def sample(self, rng: np.random.Generator) -> float:
         return float(rng.uniform(self.low, self.high))

@@ -34,6 +34,7 @@ class Model:
     score: float | None
     steps: int
     seconds: float
+    flops: float | None = None
 
 
 @functools.lru_cache(maxsize=4)
@@ -86,7 +87,7 @@ class Store:
             if result.diverged:
                 raise Diverged("source model: the loss became NaN or infinite")
             saved = self._save(
-                f"source-{key}", Model(network, self.source_score(task, network), fit.steps_taken, seconds)
+                f"source-{key}", Model(network, self.source_score(task, network), fit.steps_taken, seconds, fit.flops)
             )
         return _restore(network, saved)
 
@@ -108,7 +109,7 @@ class Store:
                 network = method.prepare(network, problem(task, network, own, new_head=False, steps=steps), fit)
             seconds = cost.now(self.device) - started - fit.untimed_seconds
             saved = self._save(
-                f"prepared-{key}", Model(network, self.source_score(task, network), fit.steps_taken, seconds)
+                f"prepared-{key}", Model(network, self.source_score(task, network), fit.steps_taken, seconds, fit.flops)
             )
         return _restore(self.untrained(task, trial.source_key), saved)
 
@@ -130,6 +131,7 @@ class Store:
     def _save(self, name: str, model: Model) -> dict[str, Any]:
         state = {key: tensor.detach() for key, tensor in model.network.state_dict().items()}
         saved = {"state": state, "score": model.score, "steps": model.steps, "seconds": model.seconds}
+        saved["flops"] = model.flops
         self.folder.mkdir(parents=True, exist_ok=True)
         content = io.BytesIO()
         torch.save(saved, content)
@@ -145,4 +147,4 @@ def _restore(network: nn.Module, saved: dict[str, Any]) -> Model:
             path, _, leaf = name.rpartition(".")
             network.get_submodule(path).register_buffer(leaf, torch.empty_like(saved["state"][name]))
     network.load_state_dict(saved["state"])
-    return Model(network, saved["score"], saved["steps"], saved["seconds"])
+    return Model(network, saved["score"], saved["steps"], saved["seconds"], saved["flops"])

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness import seeds
 from harness.errors import UserError, nearest
 from harness.method import Method
 from harness.plugins import from_file
-from harness.settings import build, setting
+from harness.settings import Distribution, build, setting
 from harness.task import Task, check_task_class
 
 
@@ -28,15 +29,15 @@ class Tuning:
 class Final:
     """seeds: fresh seeds of the selected configuration."""
 
-    seeds: int = setting(5, low=1)
+    seeds: int = setting(5, low=1, high=10_000)
 
 
 @dataclass(frozen=True)
 class Budget:
     """steps: optimiser steps on the target. trial_seconds: time limit of a trial."""
 
-    steps: int = setting(500, low=1)
-    trial_seconds: float = setting(600.0, low=0.1)
+    steps: int = setting(500, low=1, high=10**9)
+    trial_seconds: float = setting(600.0, low=0.1, high=10**7)
 
 
 @dataclass(frozen=True)
@@ -181,10 +182,23 @@ def _entrant(entry: Any, where: str, folder: Path, known: Mapping[str, type[Meth
     if not isinstance(label, str) or not label.strip():
         raise UserError(f"{where}: label = {label!r}; expected a text")
     method: Method = build(cls, given, f"{where}: {cls.name}")
-    for listed in (*cls.space, *cls.prepare_fields):
+    _check_method(method, f"{where}: {cls.name}")
+    for listed in (*cls.space, *(cls.prepare_fields or ())):
         if listed not in dataclasses.asdict(method):
             raise UserError(f"{where}: {cls.name} names {listed!r} in space or prepare_fields; it has no such field")
     return Entrant(label, method, frozenset(given))
+
+
+def _check_method(method: Method, where: str) -> None:
+    """Raises: UserError if the search space is none, or the hyper-parameters cannot be hashed or written as JSON."""
+    space = method.space
+    if not isinstance(space, Mapping) or not all(isinstance(item, Distribution) for item in space.values()):
+        raise UserError(f"{where}: space = {space!r}; expected a dict of LogUniform, Uniform or Choice by field name")
+    try:
+        hash(method)
+        seeds.canonical(dataclasses.asdict(method))
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{where}: hyper-parameters must be numbers, texts or tuples of them ({error})") from error
 
 
 def _size(entry: Any, where: str) -> int:

@@ -133,6 +133,7 @@ def _starting_point(trial: Trial, store: Store, row: Row) -> Model:
     row["score_source_prepared"] = prepared.score
     row["source_steps"] = prepared.steps
     row["prepare_seconds"] = prepared.seconds
+    row["training_flops"] = prepared.flops
     return prepared
 
 
@@ -146,12 +147,16 @@ def _adapt_and_fit(trial: Trial, store: Store, network: nn.Module, new_head: boo
     fit = Fit(Plain(), task.recipe, order_seed, trial.steps, method.learning_rate_factor, deadline)
     started = cost.now(store.device)
     with seeds.seeded(trial.key, "adapt"):
-        objective = method.adapt(network, view, fit).to(store.device)
+        objective = method.adapt(network, view, fit)
+        if not isinstance(objective, Objective):
+            raise TypeError(f"{method.name}.adapt returned {type(objective).__name__}; expected an Objective")
+        objective.to(store.device)
         row["search_steps"] = fit.steps_taken
         (result,) = fit([objective], train)
     row["adapt_seconds"] = cost.now(store.device) - started - fit.untimed_seconds
     row["target_steps"] = result.steps
-    row["training_flops"] = fit.flops
+    prepared_flops = row.get("training_flops", 0.0)
+    row["training_flops"] = None if None in (fit.flops, prepared_flops) else fit.flops + prepared_flops
     row["examples_per_second"] = fit.examples_seen / fit.train_seconds if fit.examples_seen else None
     if result.diverged:
         raise Diverged(f"the training loss or a weight became NaN or infinite within {result.steps} steps")

@@ -100,7 +100,7 @@ Notes on single columns:
                            ``_after`` the adapted network (old head re-attached where the target has a new one);
                            ``_recovered`` after the method's own way back, where it has one.
   trained_parameters       entries that can move, not tensors that require a gradient.
-  training_flops           forward and backward of every step of adapt and its fit, as torch's counter counts.
+  training_flops           forward and backward of every step of prepare, adapt and fit, as torch's counter counts.
   inference_seconds        one pass over the target test split, after an untimed warm-up pass.
   extra                    what the method or task reports besides; ``anchor_zero`` and ``anchor_one`` are the task's
                            pinned anchors, ``role`` is ``negative_control`` where the task is one.
