@@ -23,6 +23,7 @@ def run(campaign: Campaign, address: str | None, retry_failed: bool, progress: P
     final = _missing_finals(campaign, retry_failed)
     if tune or final:
         with schedule.cluster(address):
+            schedule.slots(campaign.suite.resources)  # a request that never fits is refused before anything starts
             _complete(campaign, tune, "tune", _sources(campaign, [*tune, *final]), progress)
             finals = _missing_finals(campaign, retry_failed)
             _complete(campaign, finals, "final", _sources(campaign, finals), progress)

@@ -48,6 +48,7 @@ SUITES = {
     "task parameter out of range": (GOOD.replace('["friedman1"]', '[{name = "friedman1", shift = -1}]'), "shift = -1"),
     "a method file that is missing": (GOOD.replace("fine_tuning", "./no_such_file.py"), "no_such_file.py"),
     "a tasks entry of another kind": (GOOD.replace('["friedman1"]', "[17]"), "17"),
+    "final seeds that reach the tuning seeds": (GOOD.replace("seeds = 1", "seeds = 10001"), "at most 10000"),
     "an unknown engine": (GOOD + '[engine]\nname = "warp"\n', "'warp'"),
 }
 
@@ -158,10 +159,13 @@ def test_shadowed_package(pacbench, tmp_path):
     assert_refused(pacbench("list", env={"PYTHONPATH": str(tmp_path)}), "'tasks'", "shadows")
 
 
+@pytest.mark.ray
 def test_impossible_resources(pacbench, tmp_path):
     """A pack that no node can hold fails at once with the reason, instead of waiting for ever."""
     (tmp_path / "suite.toml").write_text(GOOD + "[resources]\ncpus = 1000\n")
     assert_refused(pacbench("run", tmp_path / "suite.toml", "--out", tmp_path / "out"), "1000 CPUs")
+    mended = pacbench("run", tmp_path / "suite.toml", "--out", tmp_path / "out", "--set", "resources.cpus=1")
+    assert mended.returncode == 0, mended.stderr
 
 
 def test_bad_arguments_of_reading_commands(pacbench, tmp_path):
@@ -170,3 +174,27 @@ def test_bad_arguments_of_reading_commands(pacbench, tmp_path):
     assert_refused(unknown, "no rows with that label")
     assert_refused(pacbench("export", tmp_path, tmp_path / "rows.xlsx"), ".parquet, .csv, .arrow")
     assert_refused(pacbench("export", tmp_path, "/proc/none/rows.csv"), "cannot be written")
+
+
+BAD_METHODS = {
+    "annotated class fact": ("    version: str = '2'\n", "'version' of class Mine is a class fact"),
+    "impossible distribution": ("    space = {'learning_rate_factor': LogUniform(0.0, 1.0)}\n", "0 < low <= high"),
+    "space that is no space": ("    space = {'learning_rate_factor': [0.1, 1.0]}\n", "LogUniform, Uniform or Choice"),
+    "space of an unknown field": ("    space = {'strength': LogUniform(0.1, 1.0)}\n", "'strength'"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_METHODS)
+def test_bad_method_file(case, pacbench, tmp_path):
+    """A mistake in a user's class is one message as well, and what the file prints stays off stdout."""
+    line, expected = BAD_METHODS[case]
+    (tmp_path / "mine.py").write_text(
+        "from dataclasses import dataclass\nfrom harness.method import LogUniform, Method\nprint('hello')\n"
+        f"@dataclass(frozen=True)\nclass Mine(Method):\n    name = 'mine'\n    version = '1'\n{line}"
+    )
+    (tmp_path / "suite.toml").write_text(GOOD.replace("fine_tuning", "./mine.py"))
+    process = pacbench("plan", tmp_path / "suite.toml", "--json")
+    assert process.returncode == 2, process.stderr
+    assert process.stdout == ""
+    assert "Traceback" not in process.stderr
+    assert expected in process.stderr

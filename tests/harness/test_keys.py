@@ -65,3 +65,15 @@ def test_prepared_networks_are_shared_where_they_can_be(trial):
     assert dataclasses.replace(trial, method=pac(penalty=0.5)).prepare_key == trial.prepare_key
     assert dataclasses.replace(trial, method=pac(prune_ratio=0.5)).prepare_key != trial.prepare_key
     assert dataclasses.replace(trial, target_size=30).prepare_key == trial.prepare_key
+
+
+def test_undeclared_prepare_fields_are_all_fields(trial):
+    """A method that does not say what its prepare reads shares nothing over its hyper-parameters."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Silent(METHODS["fine_tuning"]):
+        name = "silent"
+        scale: float = 1.0
+
+    one, other = (dataclasses.replace(trial, method=Silent(scale=scale)) for scale in (1.0, 0.5))
+    assert one.prepare_key != other.prepare_key
