@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import time
@@ -94,11 +95,11 @@ def test_selection_is_recorded_before_the_first_test_score(finished):
 
 
 def test_running_again_runs_nothing(campaign, pacbench, small_suite):
-    """A finished campaign starts no Ray and is done in under 10 seconds."""
+    """A finished campaign starts no Ray and takes under 10 seconds of processor time."""
     before = files(campaign)
-    started = time.monotonic()
+    started = _processor_seconds()
     process = pacbench("run", small_suite, "--out", campaign)
-    assert time.monotonic() - started < 10
+    assert _processor_seconds() - started < 10
     assert process.returncode == 0
     assert "0 trials run" in process.stderr
     assert files(campaign) == before
@@ -353,10 +354,16 @@ def test_live_progress_on_a_terminal(small_suite, tmp_path):
 
 def test_quick_help_and_list(pacbench):
     """--help answers without heavy imports; list without Ray."""
-    started = time.monotonic()
+    started = _processor_seconds()
     assert pacbench("--help").returncode == 0
-    helped = time.monotonic()
+    helped = _processor_seconds()
     process = pacbench("list")
     assert {"fine_tuning", "pac", "friedman1", "quick"} <= set(process.stdout.split())
-    assert helped - started < 1.5  # 0.5 s on an idle machine; this one may be busy
-    assert time.monotonic() - helped < 7.5  # 2.5 s on an idle machine
+    assert helped - started < 0.5
+    assert _processor_seconds() - helped < 5  # 2.5 s on an idle machine; a busy one slows the processor too
+
+
+def _processor_seconds():
+    """Processor time of the finished child processes so far, which a busy machine changes less than the clock."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

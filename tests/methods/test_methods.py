@@ -154,7 +154,7 @@ def test_preparing_does_not_change_the_network_of_others(method, trial):
 
 def test_prepare_fields_and_search_space_name_fields(method):
     names = {field.name for field in fields(method)}
-    assert set(method.prepare_fields) <= names
+    assert set(method.prepare_fields or ()) <= names
     assert set(method.space) <= names
 
 
