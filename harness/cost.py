@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
@@ -51,7 +52,7 @@ def time_limit(seconds: float) -> Iterator[None]:
 
     Needs the main thread; elsewhere only the engines' own look at the deadline remains.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread() or seconds == math.inf:
         yield
         return
 
@@ -59,7 +60,7 @@ def time_limit(seconds: float) -> Iterator[None]:
         raise TrialTimeout
 
     before = signal.signal(signal.SIGALRM, expire)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-6))
     try:
         yield
     finally:

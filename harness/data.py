@@ -71,6 +71,11 @@ def split(pool: Examples, n: int, draw_key: str) -> tuple[Examples, Examples]:
     return take(pool, drawn[~validates]), take(pool, drawn[validates])
 
 
+def training_size(n: int) -> int:
+    """How many of `n` target examples are trained on; every fifth validates."""
+    return n - n // 5
+
+
 def check_target_size(n: int, available: int, where: str) -> None:
     """Raises: UserError if `n` examples cannot be drawn and split 80/20."""
     if not SMALLEST_TARGET <= n <= available:

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from harness import seeds
 from harness.data import Examples, batch_order, size
 from harness.errors import TrialTimeout
+from harness.evaluate import Predict
 from harness.flops import training_flops
 from harness.objective import Objective
 from harness.recipe import Recipe
@@ -19,18 +21,27 @@ from harness.recipe import Recipe
 
 @dataclass(frozen=True)
 class Fitted:
-    """What became of one objective. last_loss is the loss of the last batch seen; steps counts those taken."""
+    """What became of one objective. last_loss is the loss of the last batch seen; steps counts those taken.
+
+    lanes: how many objectives trained in the same computation. seconds: the time this one took, in lanes its share.
+    engine: the engine that trained it, and `note` the reason where that is not the one asked for.
+    """
 
     steps: int
     last_loss: float
     diverged: bool
+    seconds: float = 0.0
+    lanes: int = 1
+    engine: str = "plain"
+    note: str = ""
 
 
 @dataclass(frozen=True)
 class Job:
     """Objectives of one structure, what they train on, in which order and how fast.
 
-    Shapes: order (steps, batch), int64, indices into the examples.
+    Shapes: order (steps, batch), int64, indices into the examples. draw_seeds: of each objective's dropout.
+    deadline: on `time.monotonic`, None for no limit.
     """
 
     objectives: Sequence[Objective]
@@ -39,6 +50,7 @@ class Job:
     recipe: Recipe
     learning_rate: float
     deadline: float | None
+    draw_seeds: Sequence[int]
 
     def check_time(self) -> None:
         """Raises: TrialTimeout once the deadline (on `time.monotonic`) has passed."""
@@ -47,11 +59,15 @@ class Job:
 
 
 class Engine(Protocol):
-    """Trains every objective of a job in place."""
+    """Trains every objective of a job in place, and runs networks over whole splits."""
 
     name: str
 
     def train(self, job: Job) -> list[Fitted]: ...
+
+    def predict(self, predict: Predict, network: nn.Module, examples: Examples) -> tuple[Tensor, float]:
+        """Predictions for every example, in eval mode, and the seconds they took (in lanes this one's share)."""
+        ...
 
 
 class Fit:
@@ -60,7 +76,8 @@ class Fit:
     `steps` is the trial's budget of optimiser steps, for methods that spend fractions of it elsewhere. The batches are
     the same for every caller with the same `order_seed`, whatever the method. Counters: `steps_taken` over all
     objectives, `examples_seen`, `flops` (None once torch's counter could not count), `train_seconds`, and
-    `untimed_seconds` spent on counting itself.
+    `untimed_seconds` that passed without being this trial's: counting, and waiting for
+    other trials. `last` is the last result, for the record of how it was trained.
     """
 
     def __init__(
@@ -78,6 +95,8 @@ class Fit:
         self.flops: float | None = 0.0
         self.train_seconds = 0.0
         self.untimed_seconds = 0.0
+        self.last: Fitted | None = None
+        self._calls = 0
         self._engine = engine
         self._recipe = recipe
         self._order_seed = order_seed
@@ -96,13 +115,24 @@ class Fit:
         order = batch_order(size(examples), self._recipe.batch_size, count, self._order_seed)
         order = order.to(next(iter(examples.values())).device)
         self._count_flops(objectives, examples, order)
+        self._calls += 1
+        draws = [seeds.derive(str(torch.initial_seed()), f"dropout {self._calls} {i}") for i in range(len(objectives))]
         started = time.perf_counter()
-        job = Job(objectives, examples, order, self._recipe, self._learning_rate, self._deadline)
+        job = Job(objectives, examples, order, self._recipe, self._learning_rate, self._deadline, draws)
         results = self._engine.train(job)
-        self.train_seconds += time.perf_counter() - started
+        own = sum(result.seconds for result in results)
+        self._wait(time.perf_counter() - started - own)
+        self.train_seconds += own
         self.steps_taken += sum(result.steps for result in results)
         self.examples_seen += sum(result.steps for result in results) * order.shape[1]
+        self.last = results[-1] if results else self.last
         return results
+
+    def _wait(self, seconds: float) -> None:
+        """Time that was spent on other trials counts neither as this one's nor against its limit."""
+        self.untimed_seconds += seconds
+        if self._deadline is not None:
+            self._deadline += seconds
 
     def _count_flops(self, objectives: Sequence[Objective], examples: Examples, order: Tensor) -> None:
         started = time.perf_counter()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from typing import ClassVar
 
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
@@ -19,9 +20,12 @@ class Objective(nn.Module):
     What trains is what has `requires_grad`. What a method remembers besides belongs in frozen parameters where it has
     a weight's size (anchors, masks: they can be sharded) and in buffers where it is a scalar (a penalty's weight).
     `forward` must be pure, so that the same file trains alone, as one lane of many under `torch.func.vmap`, or sharded.
+    Objectives train as lanes of one computation where nothing but tensors tells them apart (harness/engines/structure).
     """
 
     frozen_statistics = True
+    bookkeeping: ClassVar[tuple[str, ...]] = ()
+    """Names of attributes that `forward` does not read; only they may differ between lanes of one computation."""
 
     def __init__(self, network: nn.Module, loss: Loss) -> None:
         super().__init__()

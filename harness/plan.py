@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
 
 from harness import seeds
-from harness.data import check_target_size, content_hash, size
+from harness.data import check_target_size, content_hash, size, training_size
+from harness.engines.rule import choose
 from harness.errors import UserError
 from harness.method import Method
 from harness.settings import build
@@ -23,6 +24,9 @@ PROTOCOL: Final = 1
 
 TUNING_SEED: Final = 10_000
 """Tuning seeds are 10000, 10001, ...; final seeds 0, 1, ...: never shared."""
+
+PACK_LANES: Final = 48
+"""Lanes of a pack at most: beyond, a step costs in proportion, and more packs share the work more evenly."""
 
 Stage = Literal["tune", "final"]
 
@@ -62,7 +66,8 @@ class Trial:
 
     Keys are hashes of canonical JSON. source_key derives the source model; pair_key order and head initialisation, so
     that rivals are paired; draw_key the examples, nested over target sizes; key names the row and derives what only
-    the method draws. attempt, trial_seconds and engine_reason are not part of any key.
+    the method draws. attempt, trial_seconds and engine_reason are not part of any key. engine trains on the target,
+    source_engine (the same for all target sizes) the source model and what `prepare` trains.
     """
 
     suite: str
@@ -79,6 +84,7 @@ class Trial:
     tuning_seeds: int
     engine: str = "plain"
     engine_reason: str = ""
+    source_engine: str = "plain"
     precision: str = "float32"
     world_size: int = 1
     attempt: int = 1
@@ -107,14 +113,13 @@ class Trial:
         method = self.method
         fields = self.config if method.prepare_fields is None else method.prepare_fields
         read = {name: self.config[name] for name in fields}
-        return seeds.digest([self.source_key, method.name, method.version, read, self.engine])
+        return seeds.digest([self.source_key, method.name, method.version, read, self.source_engine])
 
     @functools.cached_property
     def key(self) -> str:
         method = [self.label, self.method.name, self.method.version, self.config]
-        return seeds.digest(
-            [self.pair_key, self.stage, method, self.steps, self.precision, self.world_size, self.engine]
-        )
+        how = [self.steps, self.precision, self.world_size, self.engine, self.source_engine]
+        return seeds.digest([self.pair_key, self.stage, method, *how])
 
 
 def settings_of(method: Method) -> dict[str, object]:
@@ -137,9 +142,9 @@ class Cell:
 
 @dataclass(frozen=True)
 class Pack:
-    """What Ray schedules: trials of one stage, task, entrant and seed, which share source and prepared networks.
+    """What Ray schedules: trials that one worker runs, as lanes side by side or one after the other.
 
-    kind "source" trains the source model of its first trial and nothing else.
+    kind "source" trains the source models of its trials and nothing else.
     """
 
     kind: Literal["source", "trials"]
@@ -216,6 +221,8 @@ def final_trials(suite: Suite, selected: Mapping[Cell, Method]) -> list[Trial]:
 
 
 def _trial(suite: Suite, cell: Cell, stage: Stage, method: Method, seed: int) -> Trial:
+    device, asked = suite.resources.device, suite.engine.name
+    engine = choose(cell.task, training_size(cell.target_size), device, asked)
     return Trial(
         suite=suite.name,
         stage=stage,
@@ -229,7 +236,9 @@ def _trial(suite: Suite, cell: Cell, stage: Stage, method: Method, seed: int) ->
         trial_seconds=suite.budget.trial_seconds,
         tuning_configs=len(configurations(cell.entrant, suite.tuning.configs)),
         tuning_seeds=suite.tuning.seeds,
-        engine_reason="asked for by the suite" if suite.engine.name == "plain" else "auto: plain is the only engine",
+        engine=engine.name,
+        engine_reason=engine.reason,
+        source_engine=choose(cell.task, cell.task.recipe.batch_size, device, asked).name,
     )
 
 
@@ -238,15 +247,37 @@ def next_attempt(trial: Trial, attempt: int) -> Trial:
     return dataclasses.replace(trial, attempt=attempt + 1)
 
 
-def packs(trials: Iterable[Trial]) -> list[Pack]:
-    """Trials grouped by stage, task, label and seed, in plan order."""
+def packs(trials: Iterable[Trial], slots: int = 1) -> list[Pack]:
+    """Trials that run on one worker, in plan order. No score depends on which trials share a pack.
+
+    Plain trials: one stage, task, label and seed, which share source and prepared networks. Lanes: one stage, task,
+    label and target size, in as many equal packs as keep `slots` workers busy and none above PACK_LANES.
+    """
     groups: dict[object, list[Trial]] = {}
     for trial in trials:
-        groups.setdefault((trial.stage, trial.task, trial.label, trial.seed), []).append(trial)
-    return [Pack("trials", tuple(group)) for group in groups.values()]
+        together = trial.target_size if trial.engine == "lanes" else ("seed", trial.seed)
+        groups.setdefault((trial.stage, trial.task, trial.label, together), []).append(trial)
+    return [Pack("trials", part) for group in groups.values() for part in _parts(group, slots)]
+
+
+def _parts(group: list[Trial], slots: int) -> Iterator[tuple[Trial, ...]]:
+    """The group as it is, or in equal parts; as many as fill all slots equally often."""
+    number = 1
+    if group[0].engine == "lanes" and len(group) > PACK_LANES:
+        number = -(-len(group) // (PACK_LANES * slots)) * slots
+    for part in range(number):
+        yield tuple(group[part * len(group) // number : (part + 1) * len(group) // number])
 
 
 def source_packs(trials: Iterable[Trial]) -> list[Pack]:
-    """One pack per source model that the trials need."""
+    """The source models that the trials need: one pack each, or one a task where they train as lanes."""
     first = {trial.source_key: trial for trial in reversed(list(trials)) if trial.method.pretrained}
-    return [Pack("source", (trial,)) for trial in reversed(first.values())]
+    groups: dict[object, list[Trial]] = {}
+    for key, trial in reversed(first.items()):
+        together = (trial.task.name, trial.task.version) if trial.source_engine == "lanes" else key
+        groups.setdefault(together, []).append(trial)
+    return [
+        Pack("source", tuple(group[start : start + PACK_LANES]))
+        for group in groups.values()
+        for start in range(0, len(group), PACK_LANES)
+    ]

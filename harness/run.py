@@ -40,8 +40,7 @@ def _missing_finals(campaign: Campaign, retry_failed: bool) -> list[Trial]:
 
 def _sources(campaign: Campaign, trials: list[Trial]) -> list[Pack]:
     """The source models that are not in the cache yet."""
-    needed = plan.source_packs(trials)
-    return [p for p in needed if not (campaign.cache / f"source-{p.trials[0].source_key}.pt").exists()]
+    return plan.source_packs(t for t in trials if not (campaign.cache / f"source-{t.source_key}.pt").exists())
 
 
 def _complete(campaign: Campaign, trials: list[Trial], stage: str, sources: list[Pack], progress: Progress) -> None:
@@ -52,7 +51,7 @@ def _complete(campaign: Campaign, trials: list[Trial], stage: str, sources: list
     """
     if not trials:
         return
-    packs = [*sources, *plan.packs(trials)]
+    packs = [*sources, *plan.packs(trials, schedule.slots(campaign.suite.resources))]
     progress.begin(stage, len(sources) + len(trials))
     schedule.run_packs(packs, campaign.folder, campaign.suite.resources, progress)
     if left := campaign.missing(trials):

@@ -19,6 +19,7 @@ import torch
 from ray import cloudpickle, tune
 
 from harness import trial as trials
+from harness.engines.allocator import keep_freed_memory
 from harness.errors import UserError
 from harness.ledger import Ledger
 from harness.plan import Pack
@@ -52,6 +53,7 @@ class PackRunner(tune.Trainable):
     ) -> None:
         """One thread per worker; first calls are made here, untimed."""
         torch.set_num_threads(1)
+        keep_freed_memory()
         self.queue, self.alone = queue, alone
         self.ledger = Ledger(folder)
         self.store = Store(folder / "cache", torch.device("cuda" if cuda else "cpu"))
@@ -63,9 +65,9 @@ class PackRunner(tune.Trainable):
             return {"done": True}
         pack: Pack = ray.get(reference)
         if pack.kind == "source":
-            trials.train_source(pack.trials[0], self.store)
+            trials.train_sources(pack.trials, self.store)
             return {"statuses": []}
-        rows = [trials.run(trial, self.store, self.alone) for trial in pack.trials]
+        rows = trials.run_pack(pack.trials, self.store, self.alone)
         self.ledger.append(rows)
         return {"statuses": [row["status"] for row in rows]}
 
@@ -173,5 +175,4 @@ def run_packs(packs: Sequence[Pack], folder: Path, resources: Resources, progres
 
 
 def _request(resources: Resources) -> tuple[float, float, float]:
-    gpus = resources.gpus if resources.gpus is not None else (1.0 if torch.cuda.is_available() else 0.0)
-    return resources.cpus or 1.0, gpus, (resources.memory_gb or 0.0) * 1e9
+    return resources.cpus or 1.0, resources.gpu_share, (resources.memory_gb or 0.0) * 1e9

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import pickle
+import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,13 +18,14 @@ from harness import cost, data, seeds
 from harness.data import Datasets
 from harness.engines.plain import Plain
 from harness.errors import Declined, Diverged
-from harness.evaluate import native_score, signed_score
-from harness.fit import Fit
+from harness.evaluate import signed_score
+from harness.fit import Engine, Fit
 from harness.ledger import write_durably
 from harness.method import Problem
 from harness.objective import Objective
 from harness.plan import Trial
 from harness.task import Task
+from harness.together import Together
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,9 @@ class Store:
     def __init__(self, folder: Path, device: torch.device) -> None:
         self.folder = folder
         self.device = device
+        self.together = Together()
+        self.engines: dict[str, Engine] = {"plain": Plain(), "lanes": self.together}
+        self._failed: dict[str, Exception] = {}
 
     def untrained(self, task: Task, key: str) -> nn.Module:
         """The task's network with initial weights derived from `key`."""
@@ -74,10 +79,11 @@ class Store:
         network = self.untrained(task, key)
         saved = self._load(f"source-{key}")
         if saved is None:
+            self._raise_again(key)
             examples = datasets(task).source_train
             if examples is None:
                 raise Declined(f"{task.id} has no source data to train a source model on")
-            fit = Fit(Plain(), task.recipe, seeds.derive(key, "source order"), task.recipe.source_steps)
+            fit = self._fit(trial, seeds.derive(key, "source order"))
             objective = Objective(network, task.loss)
             objective.frozen_statistics = False
             started = cost.now(self.device)
@@ -85,10 +91,10 @@ class Store:
                 (result,) = fit([objective], data.copy(examples, self.device))
             seconds = cost.now(self.device) - started - fit.untimed_seconds
             if result.diverged:
-                raise Diverged("source model: the loss became NaN or infinite")
-            saved = self._save(
-                f"source-{key}", Model(network, self.source_score(task, network), fit.steps_taken, seconds, fit.flops)
-            )
+                self._failed[key] = Diverged("source model: the loss became NaN or infinite")
+                self._raise_again(key)
+            score, _ = self.source_score(trial, network)
+            saved = self._save(f"source-{key}", Model(network, score, fit.steps_taken, seconds, fit.flops))
         return _restore(network, saved)
 
     def prepared(self, trial: Trial, source: Model) -> Model:
@@ -97,28 +103,48 @@ class Store:
         network = self.untrained(task, trial.source_key)
         saved = self._load(f"prepared-{key}")
         if saved is None:
+            self._raise_again(key)
             examples = datasets(task).source_train
             if examples is None and method.needs_source_data:
                 raise Declined(f"{method.name} needs source data and {task.id} has none")
             steps = task.recipe.source_steps
-            fit = Fit(Plain(), task.recipe, seeds.derive(trial.source_key, "prepare order"), steps)
+            fit = self._fit(trial, seeds.derive(trial.source_key, "prepare order"))
             own = data.copy(examples if method.needs_source_data and examples else {}, self.device)
             network.load_state_dict(source.network.state_dict())
             started = cost.now(self.device)
             with seeds.seeded(key, "prepare"):
-                network = method.prepare(network, problem(task, network, own, new_head=False, steps=steps), fit)
+                try:
+                    network = method.prepare(network, problem(task, network, own, new_head=False, steps=steps), fit)
+                except Exception as error:
+                    self._failed[key] = error
+                    raise
             seconds = cost.now(self.device) - started - fit.untimed_seconds
-            saved = self._save(
-                f"prepared-{key}", Model(network, self.source_score(task, network), fit.steps_taken, seconds, fit.flops)
-            )
+            score, _ = self.source_score(trial, network)
+            saved = self._save(f"prepared-{key}", Model(network, score, fit.steps_taken, seconds, fit.flops))
         return _restore(self.untrained(task, trial.source_key), saved)
 
-    def source_score(self, task: Task, network: nn.Module) -> float | None:
-        """The score on the source test split in native units; None where the task has none."""
+    def source_score(self, trial: Trial, network: nn.Module) -> tuple[float | None, float]:
+        """The score on the source test split in native units (None without one), and the seconds it took."""
+        task = trial.task
         examples = datasets(task).source_test
         if examples is None:
-            return None
-        return native_score(task.predict, task.score, network, data.copy(examples, self.device))
+            return None, 0.0
+        own = data.copy(examples, self.device)
+        predicted, seconds = self.engines[trial.source_engine].predict(task.predict, network, own)
+        return float(task.score(predicted, own)), seconds
+
+    def forget_failures(self) -> None:
+        """What failed before may be tried again."""
+        self._failed.clear()
+
+    def _raise_again(self, key: str) -> None:
+        """What failed for one trial fails for those that share it, at no further cost."""
+        if key in self._failed:
+            raise self._failed[key]
+
+    def _fit(self, trial: Trial, order_seed: int) -> Fit:
+        recipe, deadline = trial.task.recipe, time.monotonic() + trial.trial_seconds
+        return Fit(self.engines[trial.source_engine], recipe, order_seed, recipe.source_steps, deadline=deadline)
 
     def _load(self, name: str) -> dict[str, Any] | None:
         """A saved model; None if there is none or its file is damaged (it is then made again)."""

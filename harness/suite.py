@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from harness import seeds
 from harness.errors import UserError, nearest
 from harness.method import Method
@@ -48,12 +50,22 @@ class Resources:
     gpus: float | None = setting(None, low=0.0)
     memory_gb: float | None = setting(None, low=0.001)
 
+    @property
+    def device(self) -> str:
+        """Where packs run: "cuda" if they get a share of a GPU, "cpu" otherwise."""
+        return "cuda" if self.gpu_share > 0 else "cpu"
+
+    @property
+    def gpu_share(self) -> float:
+        """GPUs of a pack: what is given, else one where this machine has any."""
+        return self.gpus if self.gpus is not None else (1.0 if torch.cuda.is_available() else 0.0)
+
 
 @dataclass(frozen=True)
 class EngineChoice:
     """auto lets a deterministic rule choose."""
 
-    name: str = setting("auto", options=("auto", "plain"))
+    name: str = setting("auto", options=("auto", "plain", "lanes"))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import time
 import traceback
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,7 +16,6 @@ from torch import nn
 from harness import cost, data, provenance, seeds
 from harness.engines.plain import Plain
 from harness.errors import Declined, Diverged, TrialTimeout
-from harness.evaluate import native_score, predictions
 from harness.fit import Fit
 from harness.method import Method
 from harness.objective import Objective
@@ -46,7 +47,7 @@ def run(trial: Trial, store: Store, exclusive_device: bool = False) -> Row:
     measured["finished_at"] = datetime.now(UTC)
     measured["peak_memory_bytes"] = cost.peak_memory_bytes(store.device)
     measured["device"] = provenance.device_name(store.device.type)
-    measured["exclusive_device"] = exclusive_device
+    measured["exclusive_device"] = exclusive_device and measured.get("lanes", 1) == 1
     if measured["status"] != "done":
         measured["score_test"] = None
     return row | measured
@@ -127,7 +128,7 @@ def _starting_point(trial: Trial, store: Store, row: Row) -> Model:
         return Model(store.untrained(trial.task, trial.pair_key), None, 0, 0.0)
     source = store.source(trial)
     row["score_source_before"] = source.score
-    if type(trial.method).prepare is Method.prepare:
+    if not _prepares(trial):
         return source
     prepared = store.prepared(trial, source)
     row["score_source_prepared"] = prepared.score
@@ -137,6 +138,10 @@ def _starting_point(trial: Trial, store: Store, row: Row) -> Model:
     return prepared
 
 
+def _prepares(trial: Trial) -> bool:
+    return trial.method.pretrained and type(trial.method).prepare is not Method.prepare
+
+
 def _adapt_and_fit(trial: Trial, store: Store, network: nn.Module, new_head: bool, row: Row) -> Objective:
     task, method = trial.task, trial.method
     pool = datasets(task).target_pool
@@ -144,7 +149,8 @@ def _adapt_and_fit(trial: Trial, store: Store, network: nn.Module, new_head: boo
     view = problem(task, network, train, new_head=new_head, steps=trial.steps)
     deadline = time.monotonic() + trial.trial_seconds
     order_seed = seeds.derive(trial.pair_key, "target order")
-    fit = Fit(Plain(), task.recipe, order_seed, trial.steps, method.learning_rate_factor, deadline)
+    engine = store.engines[trial.engine]
+    fit = Fit(engine, task.recipe, order_seed, trial.steps, method.learning_rate_factor, deadline)
     started = cost.now(store.device)
     with seeds.seeded(trial.key, "adapt"):
         objective = method.adapt(network, view, fit)
@@ -155,6 +161,8 @@ def _adapt_and_fit(trial: Trial, store: Store, network: nn.Module, new_head: boo
         (result,) = fit([objective], train)
     row["adapt_seconds"] = cost.now(store.device) - started - fit.untimed_seconds
     row["target_steps"] = result.steps
+    row["engine"], row["lanes"] = result.engine, result.lanes
+    row["engine_reason"] = "; ".join(filter(None, (trial.engine_reason, result.note)))
     prepared_flops = row.get("training_flops", 0.0)
     row["training_flops"] = None if None in (fit.flops, prepared_flops) else fit.flops + prepared_flops
     row["examples_per_second"] = fit.examples_seen / fit.train_seconds if fit.examples_seen else None
@@ -165,34 +173,31 @@ def _adapt_and_fit(trial: Trial, store: Store, network: nn.Module, new_head: boo
 
 def _score_target(trial: Trial, store: Store, finished: nn.Module, row: Row) -> None:
     """Validation score and, in the final stage only, the one reading of the test split."""
-    task = trial.task
+    task, predict = trial.task, store.engines[trial.engine].predict
     pool = datasets(task).target_pool
-    started = cost.now(store.device)
     validation = data.copy(data.split(pool, trial.target_size, trial.draw_key)[1], store.device)
-    row["score_validation"] = _finite(native_score(task.predict, task.score, finished, validation), "validation")
-    row["evaluate_seconds"] += cost.now(store.device) - started
+    predicted, seconds = predict(task.predict, finished, validation)
+    row["score_validation"] = _finite(float(task.score(predicted, validation)), "validation")
+    row["evaluate_seconds"] += seconds
     if trial.stage == "final":
-        started = cost.now(store.device)
         test = data.copy(datasets(task).target_test, store.device)
-        row["score_test"] = _finite(float(task.score(predictions(task.predict, finished, test), test)), "test")
-        row["evaluate_seconds"] += cost.now(store.device) - started
-        started = cost.now(store.device)
-        predictions(task.predict, finished, test)
-        row["inference_seconds"] = cost.now(store.device) - started
+        predicted, seconds = predict(task.predict, finished, test)
+        row["score_test"] = _finite(float(task.score(predicted, test)), "test")
+        row["evaluate_seconds"] += seconds
+        row["inference_seconds"] = predict(task.predict, finished, test)[1]
 
 
 def _score_source(
     trial: Trial, store: Store, finished: nn.Module, recovered: nn.Module | None, old_head: nn.Module | None, row: Row
 ) -> None:
     """What is left of the source ability; where the target's head is new, the old one is put back first."""
-    started = cost.now(store.device)
     for column, network in (("score_source_after", finished), ("score_source_recovered", recovered)):
         if network is not None:
             if old_head is not None:
                 network = copy.deepcopy(network)
                 network.set_submodule(trial.task.head, copy.deepcopy(old_head))
-            row[column] = store.source_score(trial.task, network)
-    row["evaluate_seconds"] += cost.now(store.device) - started
+            row[column], seconds = store.source_score(trial, network)
+            row["evaluate_seconds"] += seconds
 
 
 def _finite(score: float, split: str) -> float:
@@ -233,13 +238,34 @@ def warm_up(store: Store) -> None:
     )
 
 
-def train_source(trial: Trial, store: Store) -> None:
-    """Train and cache the trial's source model ahead of the trials that share it.
+def run_pack(trials: Sequence[Trial], store: Store, exclusive_device: bool = False) -> list[Row]:
+    """The rows of trials that share a worker: lanes side by side, the others one after the other.
 
-    What goes wrong is left to those trials: each meets the same error and says so in its row.
+    What lanes share is made first, all of it side by side: source models, then prepared networks.
     """
+    if trials[0].engine != "lanes":
+        return [run(trial, store, exclusive_device) for trial in trials]
+    store.forget_failures()
+    train_sources(trials, store)
+    prepared = {trial.prepare_key: trial for trial in trials if _prepares(trial)}
+    store.together.run([partial(_ahead, trial, partial(_prepare, trial, store)) for trial in prepared.values()])
+    return store.together.run([partial(run, trial, store, exclusive_device) for trial in trials])
+
+
+def train_sources(trials: Sequence[Trial], store: Store) -> None:
+    """Train and cache the source models of trials ahead of them, those that can be lanes side by side."""
+    needed = {trial.source_key: trial for trial in trials if trial.method.pretrained}
+    store.together.run([partial(_ahead, trial, partial(store.source, trial)) for trial in needed.values()])
+
+
+def _prepare(trial: Trial, store: Store) -> None:
+    store.prepared(trial, store.source(trial))
+
+
+def _ahead(trial: Trial, work: Callable[[], object]) -> None:
+    """Do the work, and leave what goes wrong to the trials that need it: each meets the same error in its own row."""
     try:
         with cost.time_limit(trial.trial_seconds):
-            store.source(trial)
+            work()
     except (Exception, SystemExit, TrialTimeout):  # noqa: BLE001 - the trials that need it will say so
         return

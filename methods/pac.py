@@ -48,7 +48,10 @@ class Calibrated(nn.Module):
 
 
 class CalibrateObjective(Objective):
-    """Target loss plus lambda * sum of squared free weights; essential weights cannot move."""
+    """Target loss plus lambda * sum of squared free weights; essential weights cannot move.
+
+    `masked` names the kernels that are held in two parts: their masks lie beside them, as frozen parameters.
+    """
 
     lam: Tensor
     head_lam: Tensor
@@ -63,7 +66,7 @@ class CalibrateObjective(Objective):
         head_penalty: float,
     ) -> None:
         super().__init__(network, loss)
-        self.masks, self.head = masks, head
+        self.masked, self.head = list(masks), head
         self.register_buffer("lam", torch.tensor(penalty))
         self.register_buffer("head_lam", torch.tensor(head_penalty))
         for name, mask in masks.items():
@@ -74,23 +77,28 @@ class CalibrateObjective(Objective):
 
     def penalty(self) -> Tensor:
         """lambda * sum over m=0 of w_i^2, and the same with its own weight over a new head's kernels."""
-        free = sum((weight.square().sum() for weight in self._free().values()), torch.zeros_like(self.lam))
+        free = sum((self._free(name).square().sum() for name in self.masked), torch.zeros_like(self.lam))
         head = sum((self.network.get_parameter(name).square().sum() for name in self.head), torch.zeros_like(self.lam))
         return self.lam * free + self.head_lam * head
 
-    def _free(self) -> dict[str, Tensor]:
-        """The free weights by kernel name. Entries at essential positions are 0: they never get a gradient."""
-        owners = {name: _owner(self.network, name) for name in self.masks}
-        return {n: module.parametrizations[leaf].original for n, (module, leaf) in owners.items()}  # type: ignore[index,union-attr]
+    def _free(self, name: str) -> Tensor:
+        """A kernel's free weights. Entries at essential positions are 0: they never get a gradient."""
+        module, leaf = _owner(self.network, name)
+        return module.parametrizations[leaf].original  # type: ignore[index,union-attr,return-value]
+
+    def masks(self) -> dict[str, Tensor]:
+        """True where a kernel's weight is essential, by kernel name."""
+        owners = {name: _owner(self.network, name) for name in self.masked}
+        return {n: module.parametrizations[leaf][0].mask for n, (module, leaf) in owners.items()}  # type: ignore[index]
 
     def trained_entries(self) -> int:
-        essential = sum(int(mask.sum()) for mask in self.masks.values())
+        essential = sum(int(mask.sum()) for mask in self.masks().values())
         return super().trained_entries() - essential
 
     def recover(self) -> nn.Module:
         """The allocated source network: the adapted one times the mask."""
         network = self.finish()
-        for name, mask in self.masks.items():
+        for name, mask in self.masks().items():
             weight = network.get_parameter(name)
             weight.data = torch.where(mask, weight.data, 0.0)
         return network
@@ -98,12 +106,13 @@ class CalibrateObjective(Objective):
     def artifact(self) -> dict[str, Tensor]:
         """The whole adapted network (Allocate moved every essential weight) and one bit of mask per kernel entry."""
         bits = {
-            f"{name}{MASK}": torch.empty(-(-mask.numel() // 8), dtype=torch.uint8) for name, mask in self.masks.items()
+            f"{name}{MASK}": torch.empty(-(-mask.numel() // 8), dtype=torch.uint8)
+            for name, mask in self.masks().items()
         }
         return {**self.finish().state_dict(), **bits}
 
     def report(self) -> dict[str, str]:
-        return {"dead_units": str(dead_units(list(self.masks.values())))}
+        return {"dead_units": str(dead_units(list(self.masks().values())))}
 
 
 class AllocateObjective(Objective):

@@ -17,6 +17,8 @@ from harness.objective import Loss, train_only, within
 class SubsetObjective(Objective):
     """The loss of a network of which only `chosen` modules train; the others run in eval mode."""
 
+    bookkeeping = ("chosen",)
+
     def __init__(self, network: nn.Module, loss: Loss, chosen: tuple[str, ...]) -> None:
         super().__init__(train_only(network, *chosen), loss)
         self.chosen = chosen

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+import contextlib
+import time
 
+import torch
+from torch import Tensor, nn
+
+from harness.data import Examples
+from harness.draws import Dropout, step_seed
 from harness.engines.update import clip, make_update
+from harness.evaluate import Predict, predictions
 from harness.fit import Fitted, Job, all_finite
 from harness.objective import Objective
 
@@ -20,10 +26,19 @@ class Plain:
 
     def train(self, job: Job) -> list[Fitted]:
         """Train each objective of the job in place. Raises: TrialTimeout."""
-        return [_train(objective, job) for objective in job.objectives]
+        return [_train(objective, job, seed) for objective, seed in zip(job.objectives, job.draw_seeds, strict=True)]
+
+    def predict(self, predict: Predict, network: nn.Module, examples: Examples) -> tuple[Tensor, float]:
+        """Predictions for every example, and the seconds they took."""
+        started = time.perf_counter()
+        predicted = predictions(predict, network, examples)
+        if predicted.is_cuda:
+            torch.cuda.synchronize(predicted.device)
+        return predicted, time.perf_counter() - started
 
 
-def _train(objective: Objective, job: Job) -> Fitted:
+def _train(objective: Objective, job: Job, draw_seed: int) -> Fitted:
+    started = time.perf_counter()
     parameters = [parameter for parameter in objective.parameters() if parameter.requires_grad]
     steps = len(job.order)
     if not parameters or not steps:
@@ -31,8 +46,12 @@ def _train(objective: Objective, job: Job) -> Fitted:
     update = make_update(parameters, job.recipe)
     objective.train()
     losses: list[Tensor] = []
+    seed, draws = torch.tensor(draw_seed, device=job.order.device), True
     for step, index in enumerate(job.order):
-        loss = objective({name: tensor[index] for name, tensor in job.examples.items()})
+        batch = {name: tensor[index] for name, tensor in job.examples.items()}
+        with Dropout(step_seed(seed, step)) if draws else contextlib.nullcontext() as dropout:
+            loss = objective(batch)
+        draws = dropout is not None and dropout.used > 0
         gradients = list(torch.autograd.grad(loss, parameters, materialize_grads=True))
         if job.recipe.clip_norm is not None:
             clip(gradients, job.recipe.clip_norm)
@@ -41,8 +60,8 @@ def _train(objective: Objective, job: Job) -> Fitted:
         if (step + 1) % CHECK_EVERY == 0 or step + 1 == steps:
             job.check_time()
             if not all_finite(torch.stack(losses)):
-                return Fitted(steps=step + 1, last_loss=float("nan"), diverged=True)
+                return Fitted(step + 1, float("nan"), diverged=True, seconds=time.perf_counter() - started)
             last_loss = float(losses[-1])
             losses.clear()
     finite = all(all_finite(parameter.detach()) for parameter in parameters)
-    return Fitted(steps=steps, last_loss=last_loss, diverged=not finite)
+    return Fitted(steps, last_loss, diverged=not finite, seconds=time.perf_counter() - started)

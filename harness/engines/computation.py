@@ -1,0 +1,265 @@
+"""One batched computation: the weights and batches of all lanes stacked along a new first dimension.
+
+`torch.func.vmap` runs the forward once over the stack, and one backward pass of the summed losses gives every lane its
+own gradient, since no lane's loss depends on another lane's weights. A lane that is no longer finite is taken out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from harness import data
+from harness.draws import Dropout, step_seed
+from harness.engines.plain import CHECK_EVERY
+from harness.engines.structure import NotLaned
+from harness.engines.tails import Tails
+from harness.engines.update import LaneUpdate, pick
+from harness.errors import TrialTimeout
+from harness.evaluate import Predict
+from harness.fit import Fitted, Job
+from harness.objective import Objective
+
+FEWEST = 2
+"""Lanes of a stack at least. One lane alone is stacked twice: for a batch of one torch takes other kernels, which round
+differently, and no number may depend on how many lanes there are."""
+
+EVALUATED_AT_ONCE = 256
+"""Examples of one lane in one forward of an evaluation. Fixed, so that no score depends on how many lanes there are."""
+
+T = TypeVar("T")
+
+
+@dataclass
+class Lane:
+    """One objective on its way. seconds: its share of the time so far. source: hash of the examples it draws from."""
+
+    objective: Objective
+    job: Job
+    draw_seed: int
+    seconds_left: float
+    seconds: float = 0.0
+    source: str = ""
+    result: Fitted | BaseException | None = None
+
+
+def train_in_lanes(lanes: list[Lane]) -> None:
+    """Train lanes of one kind in place and write down what became of each. Raises: what their forward raises."""
+    steps = len(lanes[0].job.order)
+    if not steps or not _trained_names(lanes):
+        for lane in lanes:
+            lane.result = Fitted(steps, float("nan"), diverged=False, engine="lanes", lanes=len(lanes))
+        return
+    with Tails(FEWEST) as tails:
+        _Computation(lanes[:1], 0).step(0)
+    computation = _Computation(lanes, tails.extra)
+    started, losses = time.perf_counter(), []
+    for step in range(steps):
+        losses.append(computation.step(step))
+        if (step + 1) % CHECK_EVERY == 0 or step + 1 == steps:
+            finite = computation.finite(losses, last=step + 1 == steps).tolist()
+            seconds = time.perf_counter() - started
+            ends = _ends(computation.alive, finite, seconds, step + 1, steps, losses[-1].tolist(), len(lanes))
+            computation.remove(ends)
+            if not computation.alive:
+                return
+            started, losses = time.perf_counter(), []
+
+
+def _ends(
+    alive: list[Lane],
+    finite: list[bool],
+    seconds: float,
+    step: int,
+    steps: int,
+    last_losses: list[float],
+    together: int,
+) -> list[bool]:
+    """Share out the seconds since the last look, and say for each lane whether it ends here and how."""
+    ends = []
+    for lane, good, last_loss in zip(alive, finite, last_losses, strict=False):  # the stack may be padded
+        lane.seconds += seconds / len(alive)
+        if not good or step == steps:
+            loss = last_loss if good else float("nan")
+            lane.result = Fitted(step, loss, not good, lane.seconds, lanes=together, engine="lanes")
+        elif lane.seconds > lane.seconds_left:
+            lane.result = TrialTimeout()
+        ends.append(lane.result is not None)
+    return ends
+
+
+def _trained_names(lanes: Iterable[Lane]) -> list[str]:
+    """Parameters that train in at least one lane, in the order of the first."""
+    named = [dict(lane.objective.named_parameters()) for lane in lanes]
+    return [name for name in named[0] if any(mine[name].requires_grad for mine in named)]
+
+
+class _Computation:
+    """The stacked tensors of the lanes that are still training, and one step of them all.
+
+    extra: copies of the last lane to add, for the kernels' tails (see harness/engines/tails.py).
+    Shapes: L lanes, the added ones among them; trained, fixed and buffers (L, ...); rates (L,) of each trained parameter,
+    0 where a lane does not train it; examples: all distinct sets one after the other; order (steps, L, batch) into them.
+    """
+
+    def __init__(self, lanes: list[Lane], extra: int) -> None:
+        self.alive, self.extra = list(lanes), extra
+        self.recipe, self.module = lanes[0].job.recipe, lanes[0].objective
+        self.steps = len(lanes[0].job.order)
+        names = _trained_names(lanes)
+        stacked = _padded(lanes, extra)
+        parameters = [dict(lane.objective.named_parameters()) for lane in stacked]
+        buffers = [dict(lane.objective.named_buffers()) for lane in stacked]
+        self.trained = {name: _stack(parameters, name).requires_grad_() for name in names}
+        self.fixed = {name: _stack(parameters, name) for name in parameters[0] if name not in self.trained}
+        self.buffers = {name: _stack(buffers, name) for name in buffers[0]}
+        self.examples, self.order = _gathered(stacked)
+        self.seeds = torch.tensor([lane.draw_seed for lane in stacked], device=self.order.device)
+        self.draws = True
+        rates = [lane.job.learning_rate for lane in stacked]
+        self.rates = [
+            torch.tensor([rate * mine[name].requires_grad for rate, mine in zip(rates, parameters, strict=True)])
+            for name in names
+        ]
+        self.update: LaneUpdate | None = None
+
+    def step(self, step: int) -> Tensor:
+        """Train every lane by one step. Shapes: the losses before it, (L,)."""
+        index = self.order[step]
+        lanes, width = index.shape
+        batch = {
+            n: t.index_select(0, index.flatten()).view(lanes, width, *t.shape[1:]) for n, t in self.examples.items()
+        }
+        losses = vmap(self._loss)(self.trained, self.fixed, self.buffers, batch, step_seed(self.seeds, step))
+        if losses.shape != (lanes,):
+            raise NotLaned(f"the loss has shape {tuple(losses.shape[1:])}, expected a scalar")
+        gradients = torch.autograd.grad(losses.sum(), list(self.trained.values()), materialize_grads=True)
+        if self.update is None:
+            self.update = self._make_update(gradients)
+        self.update(list(gradients), self.recipe.rate_factor(step, self.steps))
+        return losses.detach()
+
+    def _loss(
+        self,
+        trained: dict[str, Tensor],
+        fixed: dict[str, Tensor],
+        buffers: dict[str, Tensor],
+        batch: data.Examples,
+        seed: Tensor,
+    ) -> Tensor:
+        with Dropout(seed) if self.draws else contextlib.nullcontext() as dropout:
+            loss: Tensor = functional_call(self.module, (trained, fixed, buffers), (batch,))
+        self.draws = dropout is not None and dropout.used > 0
+        return loss
+
+    def _make_update(self, gradients: Sequence[Tensor]) -> LaneUpdate:
+        """The optimizer, and the weights in the memory layout of their gradients: kernels run straight through both."""
+        for name, gradient in zip(self.trained, gradients, strict=True):
+            weight = self.trained[name].detach()
+            self.trained[name] = torch.empty_like(gradient).copy_(weight).requires_grad_()
+        return LaneUpdate(list(self.trained.values()), self.rates, self.recipe)
+
+    def finite(self, losses: list[Tensor], last: bool) -> Tensor:
+        """True for the lanes whose losses, and after the last step weights, are finite. Shapes: (L,)."""
+        finite = torch.isfinite(torch.stack(losses)).all(0)
+        if last:
+            for weight in self.trained.values():
+                finite = finite & torch.isfinite(weight.detach()).flatten(1).all(1)
+        return finite
+
+    def remove(self, ends: list[bool]) -> None:
+        """Write the lanes that end back into their objectives and go on with the others."""
+        if not any(ends):
+            return
+        for place, (lane, over) in enumerate(zip(self.alive, ends, strict=True)):
+            if over:
+                self._write_back(lane, place)
+        kept = [place for place, over in enumerate(ends) if not over]
+        self.alive = [self.alive[place] for place in kept]
+        if not kept or self.update is None:
+            return
+        index = torch.tensor(_padded(kept, self.extra), device=self.seeds.device)
+        self.trained = {n: pick(t.detach(), index).requires_grad_() for n, t in self.trained.items()}
+        self.fixed = {n: pick(t, index) for n, t in self.fixed.items()}
+        self.buffers = {n: pick(t, index) for n, t in self.buffers.items()}
+        self.seeds, self.order = self.seeds[index], self.order.index_select(1, index)
+        self.update.keep(list(self.trained.values()), index)
+
+    @torch.no_grad()
+    def _write_back(self, lane: Lane, place: int) -> None:
+        for name, parameter in lane.objective.named_parameters():
+            if parameter.requires_grad:
+                parameter.copy_(self.trained[name][place])
+        for name, buffer in lane.objective.named_buffers():
+            buffer.copy_(self.buffers[name][place])
+
+
+def _padded(items: list[T], extra: int) -> list[T]:
+    """The items, the last repeated `extra` times, and until there are FEWEST."""
+    return items + items[-1:] * max(extra, FEWEST - len(items))
+
+
+def _stack(lanes: list[dict[str, Tensor]], name: str) -> Tensor:
+    return torch.stack([mine[name].detach() for mine in lanes])
+
+
+def _gathered(lanes: list[Lane]) -> tuple[data.Examples, Tensor]:
+    """All distinct example sets one after the other, and each lane's order as indices into them."""
+    starts: dict[str, int] = {}
+    sets: list[data.Examples] = []
+    end = 0
+    for lane in lanes:
+        if lane.source not in starts:
+            starts[lane.source] = end
+            sets.append(lane.job.examples)
+            end += data.size(lane.job.examples)
+    order = torch.stack([lane.job.order + starts[lane.source] for lane in lanes], 1)
+    return {name: torch.cat([examples[name] for examples in sets]) for name in sets[0]}, order
+
+
+class _Predictor(nn.Module):
+    """A network whose forward is the task's `predict`."""
+
+    def __init__(self, predict: Predict, network: nn.Module) -> None:
+        super().__init__()
+        self.predict, self.network = predict, network
+
+    def forward(self, batch: data.Examples) -> Tensor:
+        return self.predict(self.network, batch)
+
+
+@torch.no_grad()
+def predict_in_lanes(asked: Sequence[tuple[Predict, nn.Module, data.Examples]]) -> list[tuple[Tensor, float]]:
+    """Predictions of networks of one structure for examples of one shape, each with its share of the seconds.
+
+    Raises: what the networks raise.
+    """
+    started = time.perf_counter()
+    with Tails(FEWEST) as tails:
+        _predict(_padded(list(asked[:1]), 0), last=EVALUATED_AT_ONCE)
+    whole = _predict(_padded(list(asked), tails.extra))
+    if whole.is_cuda:
+        torch.cuda.synchronize(whole.device)
+    share = (time.perf_counter() - started) / len(asked)
+    return [(mine, share) for mine in whole.unbind()[: len(asked)]]
+
+
+def _predict(asked: Sequence[tuple[Predict, nn.Module, data.Examples]], last: int | None = None) -> Tensor:
+    """Predictions for the examples up to `last`. Shapes: (networks, examples, ...)."""
+    predictor = _Predictor(*asked[0][:2])
+    networks = [dict((*network.named_parameters(), *network.named_buffers())) for _, network, _ in asked]
+    states = {f"network.{name}": _stack(networks, name) for name in networks[0]}
+    sets = [examples for *_, examples in asked]
+    predicted = []
+    for start in range(0, min(data.size(sets[0]), last or data.size(sets[0])), EVALUATED_AT_ONCE):
+        rows = slice(start, start + EVALUATED_AT_ONCE)
+        batch = {name: torch.stack([examples[name][rows] for examples in sets]) for name in sets[0]}
+        predicted.append(vmap(lambda state, own: functional_call(predictor, state, (own,)))(states, batch))
+    return torch.cat(predicted, 1)

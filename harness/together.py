@@ -1,0 +1,145 @@
+"""Trials side by side: whenever all of them wait for a training, the trainings of one structure run as lanes.
+
+Trials are written as if each were alone. Each runs as a greenlet, a function that can be left and entered again, in one
+thread: where it asks for a training it is left, the next one goes on, and when none can go on what they asked for is
+done together. The only file that imports greenlet.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from greenlet import getcurrent, greenlet
+from torch import nn
+
+from harness.cost import time_limit
+from harness.data import Examples, size
+from harness.engines.lanes import Asked, Lanes, Predicted, complete, seconds_left
+from harness.engines.plain import Plain
+from harness.engines.structure import NotLaned
+from harness.errors import TrialTimeout
+from harness.evaluate import Predict
+from harness.fit import Fitted, Job
+
+PREDICTED_TOGETHER = 256
+"""Examples up to which predictions on a CPU are lanes; larger splits keep the processor busy one by one (measured)."""
+
+T = TypeVar("T")
+
+
+class Together:
+    """The engine of trials that run side by side. Used outside of `run`, it trains each job alone, as lanes do."""
+
+    name = "lanes"
+
+    def __init__(self, lanes: Lanes | None = None) -> None:
+        self.lanes = lanes or Lanes()
+        self._main: greenlet | None = None
+
+    def run(self, works: Sequence[Callable[[], T]]) -> list[T]:
+        """What each of the functions returns. Raises: what one of them raises; the others are then left for good."""
+        self._main = getcurrent()
+        results: dict[int, Any] = {}
+        running = [greenlet(work) for work in works]
+        waiting = {place: self._go_on(running, place, (), results) for place in range(len(works))}
+        while any(asked is not None for asked in waiting.values()):
+            for place, answer in self._serve({p: asked for p, asked in waiting.items() if asked is not None}).items():
+                waiting[place] = self._go_on(running, place, (answer,), results)
+        self._main = None
+        return [results[place] for place in range(len(works))]
+
+    def train(self, job: Job) -> list[Fitted]:
+        """Wait until every trial waits, then train with those that fit. Raises: what an objective of the job raises."""
+        if self._main is None:
+            return self.lanes.train(job)
+        answers: list[Fitted | BaseException] = self._ask(job)
+        return complete(job, answers)
+
+    def predict(self, predict: Predict, network: nn.Module, examples: Examples) -> Predicted:
+        """Predictions, and this network's share of the seconds they took."""
+        alone = size(examples) > PREDICTED_TOGETHER and next(iter(examples.values())).device.type == "cpu"
+        if alone:
+            return Plain().predict(predict, network, examples)
+        if self._main is None:
+            return self.lanes.predict(predict, network, examples)
+        answer: Predicted | NotLaned = self._ask((predict, network, examples))
+        return Plain().predict(predict, network, examples) if isinstance(answer, NotLaned) else answer
+
+    def _go_on(self, running: list[greenlet], place: int, answer: tuple[Any, ...], results: dict[int, Any]) -> Any:
+        """Let one trial run until it asks for something or ends; what it asks for, None at its end."""
+        asked = running[place].switch(*answer)
+        if running[place].dead:
+            results[place] = asked
+            return None
+        return asked
+
+    def _ask(self, wanted: Job | Asked) -> Any:
+        assert self._main is not None
+        with _Surroundings() as surroundings:
+            answer = self._main.switch(wanted)
+            surroundings.spend(sum(a.seconds for a in answer if isinstance(a, Fitted)))
+            return answer
+
+    def _serve(self, asked: dict[int, Job | Asked]) -> dict[int, Any]:
+        """Do part of what is asked for: trainings before predictions, and short ones first: those behind catch up."""
+        jobs = {place: job for place, job in asked.items() if isinstance(job, Job)}
+        if not jobs:
+            return dict(
+                zip(
+                    asked, self.lanes.predict_together([a for a in asked.values() if isinstance(a, tuple)]), strict=True
+                )
+            )
+        shortest = min(len(job.order) for job in jobs.values())
+        served = {place: job for place, job in jobs.items() if len(job.order) == shortest}
+        return dict(zip(served, self._train(list(served.values())), strict=True))
+
+    def _train(self, jobs: list[Job]) -> list[list[Fitted | BaseException]]:
+        """Train jobs together; where that takes longer than all of them may, each alone, which finds the guilty one."""
+        try:
+            with time_limit(sum(seconds_left(job) for job in jobs)):
+                return self.lanes.train_together(jobs)
+        except TrialTimeout:
+            return [
+                [NotLaned("the lanes together took longer than all their time limits") for _ in job.objectives]
+                for job in jobs
+            ]
+
+
+class _Surroundings:
+    """What belongs to the trial that is left: random state, gradient mode and the timer of its limit.
+
+    Taken away while the others run, and put back when it goes on.
+    """
+
+    def __enter__(self) -> _Surroundings:
+        self.random = (random.getstate(), np.random.get_state(), torch.get_rng_state())
+        self.cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+        self.gradients = torch.is_grad_enabled()
+        self.handler = signal.getsignal(signal.SIGALRM)
+        self.timer = signal.setitimer(signal.ITIMER_REAL, 0)[0]
+        torch.set_grad_enabled(True)
+        return self
+
+    def spend(self, seconds: float) -> None:
+        """Count the trial's share of what was done meanwhile against its limit."""
+        if self.timer:
+            self.timer = max(self.timer - seconds, 1e-6)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        random.setstate(self.random[0])
+        np.random.set_state(self.random[1])
+        torch.set_rng_state(self.random[2])
+        if self.cuda:
+            torch.cuda.set_rng_state_all(self.cuda)
+        torch.set_grad_enabled(self.gradients)
+        if self.timer:
+            signal.signal(signal.SIGALRM, self.handler)
+            signal.setitimer(signal.ITIMER_REAL, self.timer)
