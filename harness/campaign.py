@@ -55,8 +55,7 @@ class Campaign:
 
     def missing(self, trials: Iterable[Trial], retry_failed: bool = False) -> list[Trial]:
         """The trials without a committed row; with `retry_failed` also those not done or declined, as a new attempt."""
-        rows = self.ledger.read()
-        columns = _columns(rows, "key", "status", "attempt")
+        columns = _columns(self.ledger.outcomes(), "key", "status", "attempt")
         committed = {key: (status, attempt) for key, status, attempt in zip(*columns, strict=True)}
         wanted = []
         for trial in trials:
@@ -77,7 +76,7 @@ class Campaign:
         for cell in plan.cells(self.suite):
             path = self.folder / "selection" / _record_name(cell)
             if not path.exists():
-                rows = scores(self.ledger.read()) if rows is None else rows
+                rows = scores(self.ledger.outcomes()) if rows is None else rows
                 trials = by_cell.get((cell.task.id, cell.entrant.label, cell.target_size), [])
                 if any(trial.key not in rows for trial in trials):
                     continue

@@ -147,8 +147,7 @@ def run_command(options: Namespace) -> int:
     from harness.run import FAILURES, run  # Ray is imported only where something runs
 
     ran = run(campaign, options.address, options.retry_failed, Progress())
-    rows = campaign.ledger.read()
-    statuses = rows["status"].to_pylist()
+    statuses = campaign.ledger.outcomes()["status"].to_pylist()
     failures = sum(status in FAILURES for status in statuses)
     took = duration(time.monotonic() - started)
     print(f"{sum(ran.values())} trials run, {len(statuses)} committed, {failures} failed; {took}", file=sys.stderr)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from harness.ledger import Ledger, write_durably
+from harness.ledger import OUTCOME, Ledger, write_durably
 from results import table
 from results.schema import SCHEMA, SCHEMA_VERSION
 
@@ -54,6 +54,25 @@ def test_first_done_attempt_wins_else_the_last(tmp_path):
         ("a", 2, "done", 1.0),
         ("b", 2, "timeout", None),
     ]
+
+
+def test_outcomes_follow_the_ledger_and_read_each_file_once(tmp_path):
+    """What a campaign decides by agrees with the rows after every commit, whoever made it, in whatever order."""
+    ledger = Ledger(tmp_path)
+    assert len(ledger.outcomes()) == 0
+    commits = [
+        [row("a", status="failed"), row("b", score_validation=0.5)],
+        [row("a", attempt=3, score_validation=2.0)],
+        [row("a", attempt=2, score_validation=1.0), row("c", status="declined")],
+    ]
+    for rows in commits:
+        Ledger(tmp_path).append(rows)
+        wanted = table.read(tmp_path).select(list(OUTCOME)).to_pylist()
+        assert sorted(ledger.outcomes().to_pylist(), key=lambda r: r["key"]) == wanted
+    assert [r["attempt"] for r in wanted] == [2, 1, 1]
+    for path in table.ledger_files(tmp_path):
+        path.write_bytes(b"read again, this would be a warning")
+    assert len(ledger.outcomes()) == 3
 
 
 def test_damaged_file_is_named_and_the_others_are_read(tmp_path):
