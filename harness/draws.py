@@ -35,7 +35,7 @@ class Dropout(TorchFunctionMode):
         if func is F.dropout:
             return self._dropout(*args, **kwargs)
         if func in _CHANNELWISE:
-            return self._dropout(*args, **kwargs, spatial=_CHANNELWISE[func])
+            return self._dropout(*args, **{**kwargs, "spatial": _CHANNELWISE[func]})
         if func is F.scaled_dot_product_attention and _attention_dropout(args, kwargs):
             return self._attention(*args, **kwargs)
         return func(*args, **kwargs)

@@ -41,6 +41,13 @@ class Objective(nn.Module):
         """What the method adds to the loss; None for nothing."""
         return None
 
+    def weight(self, name: str) -> Tensor:
+        """The network's parameter of that name, also inside a lane, where torch's `get_parameter` refuses: there it is
+        a tensor that stands for a parameter."""
+        path, _, leaf = name.rpartition(".")
+        weight: Tensor = getattr(self.network.get_submodule(path), leaf)
+        return weight
+
     def train(self, mode: bool = True) -> Objective:
         """Training mode, except that BatchNorm keeps its statistics frozen unless this is the source's own training."""
         super().train(mode)

@@ -119,7 +119,7 @@ class _Surroundings:
 
     def __enter__(self) -> _Surroundings:
         self.random = (random.getstate(), np.random.get_state(), torch.get_rng_state())
-        self.cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+        self.cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
         self.gradients = torch.is_grad_enabled()
         self.handler = signal.getsignal(signal.SIGALRM)
         self.timer = signal.setitimer(signal.ITIMER_REAL, 0)[0]

@@ -37,8 +37,8 @@ class L2SPObjective(Objective):
         """alpha/2 * sum ||w - w0||^2 over anchored kernels + beta/2 * sum ||w||^2 over a new head's kernels."""
         zero = torch.zeros_like(self.alpha)
         anchors = zip(self.anchored, self.anchors, strict=True)
-        distances = (mse_loss(self.network.get_parameter(name), anchor, reduction="sum") for name, anchor in anchors)
-        sizes = (self.network.get_parameter(name).square().sum() for name in self.shrunk)
+        distances = (mse_loss(self.weight(name), anchor, reduction="sum") for name, anchor in anchors)
+        sizes = (self.weight(name).square().sum() for name in self.shrunk)
         distance, size = sum(distances, zero), sum(sizes, zero)
         return self.alpha / 2 * distance + self.beta / 2 * size
 

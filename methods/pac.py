@@ -78,18 +78,19 @@ class CalibrateObjective(Objective):
     def penalty(self) -> Tensor:
         """lambda * sum over m=0 of w_i^2, and the same with its own weight over a new head's kernels."""
         free = sum((self._free(name).square().sum() for name in self.masked), torch.zeros_like(self.lam))
-        head = sum((self.network.get_parameter(name).square().sum() for name in self.head), torch.zeros_like(self.lam))
+        head = sum((self.weight(name).square().sum() for name in self.head), torch.zeros_like(self.lam))
         return self.lam * free + self.head_lam * head
 
     def _free(self, name: str) -> Tensor:
         """A kernel's free weights. Entries at essential positions are 0: they never get a gradient."""
         module, leaf = _owner(self.network, name)
-        return module.parametrizations[leaf].original  # type: ignore[index,union-attr,return-value]
+        free: Tensor = module.parametrizations[leaf].original
+        return free
 
     def masks(self) -> dict[str, Tensor]:
         """True where a kernel's weight is essential, by kernel name."""
         owners = {name: _owner(self.network, name) for name in self.masked}
-        return {n: module.parametrizations[leaf][0].mask for n, (module, leaf) in owners.items()}  # type: ignore[index]
+        return {n: module.parametrizations[leaf][0].mask for n, (module, leaf) in owners.items()}  # type: ignore[index,union-attr]
 
     def trained_entries(self) -> int:
         essential = sum(int(mask.sum()) for mask in self.masks().values())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -105,8 +105,9 @@ class _Computation:
     """The stacked tensors of the lanes that are still training, and one step of them all.
 
     extra: copies of the last lane to add, for the kernels' tails (see harness/engines/tails.py).
-    Shapes: L lanes, the added ones among them; trained, fixed and buffers (L, ...); rates (L,) of each trained parameter,
-    0 where a lane does not train it; examples: all distinct sets one after the other; order (steps, L, batch) into them.
+    Shapes: L lanes, the added ones among them; trained, fixed and buffers (L, ...); rates (L,) of each trained
+    parameter, 0 where a lane does not train it; examples: all distinct sets one after the other; order (steps, L,
+    batch) into them.
     """
 
     def __init__(self, lanes: list[Lane], extra: int) -> None:
@@ -206,7 +207,7 @@ def _padded(items: list[T], extra: int) -> list[T]:
     return items + items[-1:] * max(extra, FEWEST - len(items))
 
 
-def _stack(lanes: list[dict[str, Tensor]], name: str) -> Tensor:
+def _stack(lanes: Sequence[Mapping[str, Tensor]], name: str) -> Tensor:
     return torch.stack([mine[name].detach() for mine in lanes])
 
 

@@ -84,7 +84,7 @@ class Lanes:
         for places in groups.values():
             for chunk in _even(places, self.most):
                 try:
-                    found = predict_in_lanes([asked[place] for place in chunk])
+                    found: list[Predicted | NotLaned] = [*predict_in_lanes([asked[place] for place in chunk])]
                 except Exception as error:  # noqa: BLE001 - each predicts alone, and what is wrong is then its own
                     found = [NotLaned(_first_line(error))] * len(chunk)
                 for place, answer in zip(chunk, found, strict=True):

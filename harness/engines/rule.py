@@ -11,7 +11,7 @@ from harness.flops import training_flops
 from harness.objective import Objective
 from harness.task import Task
 
-LANES_UP_TO = {"cpu": 60e6, "cuda": 60e9}
+LANES_UP_TO = {"cpu": 150e6, "cuda": 150e9}
 """FLOPs of one training step of one network up to which lanes are faster than plain processes.
 
 Below, dispatching the operations dominates and lanes share it; above, the arithmetic does and one network at a time

@@ -34,11 +34,11 @@ _UNTAGGED = frozenset(
 _EXACT_POWERS = (-2, -1, 0.5, 1, 2, 3)
 
 
-class Tails(TorchDispatchMode):
+class Tails(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Watches what runs inside the block on stacks of `lanes`; `extra` is how many lanes must be added."""
 
     def __init__(self, lanes: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.lanes = lanes
         self.extra = 0
 

@@ -143,7 +143,7 @@ class LaneUpdate:
         parts = [weight.numel() for weight in self.weights] + [len(self.padding)]
         kept = []
         for state in (self.mean, self.square):
-            views = zip(state.split(parts), self.weights, strict=False)
+            views = zip(torch.split(state, parts), self.weights, strict=False)
             kept.append([pick(part.as_strided(weight.shape, weight.stride()), index) for part, weight in views])
         self.weights = weights
         self.rates = [pick(rate, index) for rate in self.rates]
