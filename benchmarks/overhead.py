@@ -4,10 +4,11 @@ Each trial takes one optimiser step on a network of three weights, so what is me
 scheduling, evaluating, committing, and starting Ray. Suites of every size have the same shape (five labels, two target
 sizes; the number of seeds makes the size). For each size:
 
-- wall seconds of the run; net of the start-up (a run of two trials) and divided by the number of trials it is the
+- wall seconds of the run; less the start-up (a run of two trials) and divided by the number of trials it is the
   overhead of a trial;
 - peak resident memory of the driver process;
-- seconds to plan the suite: reading it, every trial with its key, and the packs; without importing anything;
+- seconds to plan as many trials with a search over four configurations: reading the suite, every trial with its key,
+  and the packs; without importing anything;
 - seconds to resume the finished campaign, the whole command with its imports.
 
 Sizes below 1,000 and the start-up are short beside the noise of starting Ray: they run `--repetitions` times, in turn,
@@ -30,7 +31,7 @@ from typing import Any
 from harness import plan
 from harness.commands_run import load_suite
 
-LABELS, TARGET_SIZES = 5, (5, 10)
+LABELS, TARGET_SIZES, CONFIGS = 5, (5, 10), 4
 POLL_SECONDS = 0.1
 
 TASK = '''
@@ -77,7 +78,7 @@ METHOD = '''
 
 from dataclasses import dataclass
 
-from harness.method import Method, Objective
+from harness.method import LogUniform, Method, Objective
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ class Idle(Method):
     version = "1"
     paper = "none"
     pretrained = False
+    space = {"learning_rate_factor": LogUniform(0.1, 10.0)}
 
     def adapt(self, network, target, fit):
         return Objective(network, target.loss)
@@ -154,8 +156,10 @@ def planning_seconds(suite: Path, settings: list[str]) -> float:
 
 def measure(folder: Path, trials: int, settings: list[str]) -> dict[str, float]:
     """One campaign of that many trials, planned, run and resumed."""
-    suite = write_suite(folder, LABELS, TARGET_SIZES, trials // (LABELS * len(TARGET_SIZES)))
-    planned = planning_seconds(suite, settings)
+    seeds = trials // (LABELS * len(TARGET_SIZES))
+    suite = write_suite(folder, LABELS, TARGET_SIZES, seeds)
+    searched = [f"tuning.configs={CONFIGS}", "tuning.seeds=1", f"final.seeds={seeds - CONFIGS}"]
+    planned = planning_seconds(suite, [*searched, *settings])
     wall, memory = run(suite, folder / "out", settings)
     resumed, _ = run(suite, folder / "out", settings)
     return {"run_seconds": wall, "driver_peak_mb": memory, "planning_seconds": planned, "resume_seconds": resumed}
@@ -198,14 +202,16 @@ def show(document: dict[str, Any]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="The overhead of a trial, from runs of no-op trials.")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[100, 1000, 10_000], help="trials; multiples of ten")
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", default=[100, 1000, 10_000], help="trials; multiples of ten, 50 at least"
+    )
     parser.add_argument("--repetitions", type=int, default=5, help="of the start-up and of sizes below 1,000")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the suite")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout instead of the table")
     options = parser.parse_args()
     unit = LABELS * len(TARGET_SIZES)
-    if wrong := [size for size in options.sizes if size < unit or size % unit]:
-        parser.error(f"--sizes {wrong[0]}: expected multiples of {unit}")
+    if wrong := [size for size in options.sizes if size < 5 * unit or size % unit]:
+        parser.error(f"--sizes {wrong[0]}: expected multiples of {unit}, at least {5 * unit}")
     with tempfile.TemporaryDirectory(prefix="pacbench-overhead-") as folder:
         document = benchmark(Path(folder), options.sizes, options.repetitions, options.set)
     if options.json:
