@@ -1,83 +1,137 @@
-"""Dropout whose draws depend on the trial's own seed, the step and the place alone, never on who trains beside it."""
+"""Dropout from the trial's own seed, and layers in forms that lanes can share: for the time of one forward.
+
+torch draws dropout from one generator in the order in which things run, so a lane's mask would depend on its
+neighbours. Here it is a hash of (seed, step, call, place): the same alone, in lanes and on any device.
+"""
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
-
-_CHANNELWISE = {F.dropout1d: 1, F.dropout2d: 2, F.dropout3d: 3}
 
 
-class Dropout(TorchFunctionMode):
-    """Inside the block torch's dropout keeps an element where a hash of (seed, call, position) says so.
+@contextmanager
+def own_draws(seed: Tensor, in_lanes: bool = False) -> Iterator[None]:
+    """Inside the block `torch.nn.functional`, and so every layer built on it, draws dropout from `seed`.
 
-    torch draws from one generator in the order in which things run, so a lane's mask would depend on its neighbours.
-    The hash is splitmix64 (Steele, Lea, Flood, 2014) in plain tensor operations: the same alone, in lanes and on any
-    device. Feature dropout and attention's own dropout are covered; alpha dropout is not. `used` counts the calls.
-    Shapes: seed (), int64; under `vmap` one per lane.
+    Covered are dropout of elements and of whole channels, and attention's own; alpha dropout is not. With `in_lanes`
+    attention and batch normalisation are written out in operations of which vmap makes batched ones that give every
+    lane the same bits whatever their number. Shapes: seed (), int64; under vmap one per lane.
     """
-
-    def __init__(self, seed: Tensor) -> None:
-        super().__init__()
-        self.seed = seed
-        self.used = 0
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Iterable[type], args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if func is F.dropout:
-            return self._dropout(*args, **kwargs)
-        if func in _CHANNELWISE:
-            return self._dropout(*args, **{**kwargs, "spatial": _CHANNELWISE[func]})
-        if func is F.scaled_dot_product_attention and _attention_dropout(args, kwargs):
-            return self._attention(*args, **kwargs)
-        return func(*args, **kwargs)
-
-    def _dropout(
-        self, input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False, spatial: int = 0
-    ) -> Tensor:
-        if not training or p == 0:
-            return input
-        self.used += 1
-        if p == 1:
-            return input * 0.0
-        shape = input.shape[: input.dim() - spatial]
-        place = torch.arange(math.prod(shape), device=input.device).view(*shape, *(1,) * spatial)
-        keep = _uniform(_mix(self.seed + self.used) + place) >= p
-        return input * keep.to(input.dtype) / (1 - p)
-
-    def _attention(
-        self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        attn_mask: Tensor | None = None,
-        dropout_p: float = 0.0,
-        is_causal: bool = False,
-        scale: float | None = None,
-        enable_gqa: bool = False,
-    ) -> Tensor:
-        if enable_gqa:
-            raise NotImplementedError("dropout in grouped-query attention")
-        weights = query @ key.transpose(-2, -1) * (scale or query.shape[-1] ** -0.5)
-        if is_causal:
-            causal = torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device).tril()
-            weights = weights.masked_fill(~causal, float("-inf"))
-        if attn_mask is not None:
-            masked = attn_mask.dtype == torch.bool
-            weights = weights.masked_fill(~attn_mask, float("-inf")) if masked else weights + attn_mask
-        return self._dropout(weights.softmax(-1), dropout_p) @ value
+    calls = itertools.count(1)
+    drop = partial(_dropout, seed, calls)
+    changed: dict[str, Any] = {"dropout": drop, "scaled_dot_product_attention": partial(_attention, drop, in_lanes)}
+    for name, spatial in (("dropout1d", 1), ("dropout2d", 2), ("dropout3d", 3)):
+        changed[name] = partial(drop, spatial=spatial)
+    if in_lanes:
+        changed["batch_norm"] = _batch_norm
+    before = {name: getattr(F, name) for name in changed}
+    try:
+        for name, function in changed.items():
+            setattr(F, name, function)
+        yield
+    finally:
+        for name, function in before.items():
+            setattr(F, name, function)
 
 
-def _attention_dropout(args: tuple[Any, ...], kwargs: dict[str, Any]) -> float:
-    return float(kwargs.get("dropout_p", args[4] if len(args) > 4 else 0.0))
+def step_seed(seed: Tensor, step: int) -> Tensor:
+    """The seed of one step's draws. Shapes: as the seed."""
+    return _mix(seed + step)
+
+
+def _dropout(
+    seed: Tensor,
+    calls: Iterator[int],
+    input: Tensor,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    spatial: int = 0,
+) -> Tensor:
+    if not training or p == 0:
+        return input
+    if p == 1:
+        return input * 0.0
+    shape = input.shape[: input.dim() - spatial]
+    place = torch.arange(math.prod(shape), device=input.device).view(*shape, *(1,) * spatial)
+    keep = _uniform(_mix(seed + next(calls)) + place) >= p
+    return input * keep.to(input.dtype) / (1 - p)
+
+
+_torch_attention = F.scaled_dot_product_attention
+
+
+def _attention(
+    drop: Any,
+    in_lanes: bool,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
+    """softmax(query key^T * scale) value, written out where torch's own kernel cannot serve."""
+    if not in_lanes and dropout_p == 0:
+        given: dict[str, Any] = {
+            "attn_mask": attn_mask,
+            "is_causal": is_causal,
+            "scale": scale,
+            "enable_gqa": enable_gqa,
+        }
+        plain: Tensor = _torch_attention(query, key, value, **given)
+        return plain
+    if enable_gqa:
+        groups = query.shape[-3] // key.shape[-3]
+        key, value = key.repeat_interleave(groups, -3), value.repeat_interleave(groups, -3)
+    weights = query @ key.transpose(-2, -1) * (query.shape[-1] ** -0.5 if scale is None else scale)
+    if is_causal:
+        causal = torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device).tril()
+        weights = weights.masked_fill(~causal, float("-inf"))
+    if attn_mask is not None:
+        boolean = attn_mask.dtype == torch.bool
+        weights = weights.masked_fill(~attn_mask, float("-inf")) if boolean else weights + attn_mask
+    dropped: Tensor = drop(weights.softmax(-1), dropout_p)
+    return dropped @ value
+
+
+def _batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Batch normalisation by its definition; in training mode the running statistics follow, in place."""
+    others = [dim for dim in range(input.dim()) if dim != 1]
+    shape = [1, -1] + [1] * (input.dim() - 2)
+    mean, variance = running_mean, running_var
+    if training or mean is None or variance is None:
+        mean = input.mean(others)
+        variance = (input - mean.view(shape)).square().mean(others)
+        if running_mean is not None and running_var is not None:
+            examples = input.numel() // input.shape[1]
+            with torch.no_grad():
+                running_mean.mul_(1 - momentum).add_(mean.detach() * momentum)
+                running_var.mul_(1 - momentum).add_(variance.detach() * (momentum * examples / (examples - 1)))
+    output = (input - mean.view(shape)) * (variance + eps).rsqrt().view(shape)
+    if weight is not None:
+        output = output * weight.view(shape)
+    return output if bias is None else output + bias.view(shape)
 
 
 def _signed(value: int) -> int:
@@ -86,7 +140,7 @@ def _signed(value: int) -> int:
 
 
 def _mix(x: Tensor) -> Tensor:
-    """splitmix64's finalizer. torch's shift is arithmetic, so what it fills in is cleared."""
+    """splitmix64 (Steele, Lea, Flood, 2014). torch's shift is arithmetic, so what it fills in is cleared."""
     x = x * _signed(0x9E3779B97F4A7C15)
     x = (x ^ ((x >> 30) & (2**34 - 1))) * _signed(0xBF58476D1CE4E5B9)
     x = (x ^ ((x >> 27) & (2**37 - 1))) * _signed(0x94D049BB133111EB)
@@ -96,8 +150,3 @@ def _mix(x: Tensor) -> Tensor:
 def _uniform(x: Tensor) -> Tensor:
     """Numbers in [0, 1) with 24 bits, exact in float32."""
     return ((_mix(x) >> 40) & (2**24 - 1)).to(torch.float32) / 2**24
-
-
-def step_seed(seed: Tensor, step: int) -> Tensor:
-    """The seed of one step's draws. Shapes: as the seed."""
-    return _mix(seed + step)

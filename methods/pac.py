@@ -84,7 +84,7 @@ class CalibrateObjective(Objective):
     def _free(self, name: str) -> Tensor:
         """A kernel's free weights. Entries at essential positions are 0: they never get a gradient."""
         module, leaf = _owner(self.network, name)
-        free: Tensor = module.parametrizations[leaf].original
+        free: Tensor = module.parametrizations[leaf].original  # type: ignore[index,union-attr]
         return free
 
     def masks(self) -> dict[str, Tensor]:

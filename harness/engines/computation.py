@@ -6,7 +6,6 @@ own gradient, since no lane's loss depends on another lane's weights. A lane tha
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from harness import data
-from harness.draws import Dropout, step_seed
+from harness.draws import own_draws, step_seed
 from harness.engines.plain import CHECK_EVERY
 from harness.engines.structure import NotLaned
 from harness.engines.tails import Tails
@@ -123,7 +122,6 @@ class _Computation:
         self.buffers = {name: _stack(buffers, name) for name in buffers[0]}
         self.examples, self.order = _gathered(stacked)
         self.seeds = torch.tensor([lane.draw_seed for lane in stacked], device=self.order.device)
-        self.draws = True
         rates = [lane.job.learning_rate for lane in stacked]
         self.rates = [
             torch.tensor([rate * mine[name].requires_grad for rate, mine in zip(rates, parameters, strict=True)])
@@ -155,9 +153,8 @@ class _Computation:
         batch: data.Examples,
         seed: Tensor,
     ) -> Tensor:
-        with Dropout(seed) if self.draws else contextlib.nullcontext() as dropout:
+        with own_draws(seed, in_lanes=True):
             loss: Tensor = functional_call(self.module, (trained, fixed, buffers), (batch,))
-        self.draws = dropout is not None and dropout.used > 0
         return loss
 
     def _make_update(self, gradients: Sequence[Tensor]) -> LaneUpdate:
@@ -258,9 +255,25 @@ def _predict(asked: Sequence[tuple[Predict, nn.Module, data.Examples]], last: in
     networks = [dict((*network.named_parameters(), *network.named_buffers())) for _, network, _ in asked]
     states = {f"network.{name}": _stack(networks, name) for name in networks[0]}
     sets = [examples for *_, examples in asked]
+    fast = torch.backends.mha.get_fastpath_enabled()  # kernels of whole transformer layers, which are no lanes
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        return _over_chunks(predictor, states, sets, last)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+
+
+def _over_chunks(
+    predictor: _Predictor, states: dict[str, Tensor], sets: Sequence[data.Examples], last: int | None
+) -> Tensor:
+    def one(state: dict[str, Tensor], batch: data.Examples) -> Tensor:
+        with own_draws(torch.tensor(0), in_lanes=True):
+            predicted: Tensor = functional_call(predictor, state, (batch,))
+        return predicted
+
     predicted = []
     for start in range(0, min(data.size(sets[0]), last or data.size(sets[0])), EVALUATED_AT_ONCE):
         rows = slice(start, start + EVALUATED_AT_ONCE)
         batch = {name: torch.stack([examples[name][rows] for examples in sets]) for name in sets[0]}
-        predicted.append(vmap(lambda state, own: functional_call(predictor, state, (own,)))(states, batch))
+        predicted.append(vmap(one)(states, batch))
     return torch.cat(predicted, 1)

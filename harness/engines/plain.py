@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 
 import torch
 from torch import Tensor, nn
 
 from harness.data import Examples
-from harness.draws import Dropout, step_seed
+from harness.draws import own_draws, step_seed
 from harness.engines.update import clip, make_update
 from harness.evaluate import Predict, predictions
 from harness.fit import Fitted, Job, all_finite
@@ -46,12 +45,11 @@ def _train(objective: Objective, job: Job, draw_seed: int) -> Fitted:
     update = make_update(parameters, job.recipe)
     objective.train()
     losses: list[Tensor] = []
-    seed, draws = torch.tensor(draw_seed, device=job.order.device), True
+    seed = torch.tensor(draw_seed, device=job.order.device)
     for step, index in enumerate(job.order):
         batch = {name: tensor[index] for name, tensor in job.examples.items()}
-        with Dropout(step_seed(seed, step)) if draws else contextlib.nullcontext() as dropout:
+        with own_draws(step_seed(seed, step)):
             loss = objective(batch)
-        draws = dropout is not None and dropout.used > 0
         gradients = list(torch.autograd.grad(loss, parameters, materialize_grads=True))
         if job.recipe.clip_norm is not None:
             clip(gradients, job.recipe.clip_norm)

@@ -6,6 +6,7 @@ step; their results are bitwise the same (a test compares them).
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Sequence
 
@@ -176,7 +177,8 @@ class LaneUpdate:
             (gradient * trained).square().reshape(lanes, -1).sum(1)
             for gradient, trained in zip(gradients, self.trained, strict=True)
         ]
-        scale = torch.clamp(norm / (torch.stack(squares).sum(0).sqrt() + 1e-6), max=1.0)
+        total = functools.reduce(torch.add, squares)  # one by one: a sum over a stack rounds by the number of lanes
+        scale = torch.clamp(norm / (total.sqrt() + 1e-6), max=1.0)
         for gradient in gradients:
             gradient.mul_(scale.view(-1, *(1,) * (gradient.dim() - 1)))
 
