@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from argparse import Namespace
+from copy import deepcopy
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from harness import plan, plugins, seeds
 from harness import suite as suites
 from harness.campaign import Campaign
 from harness.data import copy
+from harness.engines.lanes import Lanes
 from harness.engines.plain import Plain
 from harness.errors import UserError, nearest
 from harness.fit import Fit
@@ -31,6 +33,7 @@ from methods import METHODS
 from tasks import TASKS
 
 CALIBRATION_STEPS = 30
+CALIBRATION_LANES = 8
 START_SECONDS = 8.0
 TRIAL_SECONDS = 0.05
 """What a run costs besides its steps: starting Ray once, and evaluating and recording each trial."""
@@ -84,7 +87,8 @@ def plan_command(options: Namespace) -> int:
     tune = plan.tune_trials(suite)
     final = plan.final_trials(suite, {cell: cell.entrant.method for cell in plan.cells(suite)})
     sources = plan.source_packs([*tune, *final])
-    seconds_per_step = {task.id: calibrate(task) for task in suite.tasks}
+    engine = {trial.task.id: trial.source_engine for trial in final}
+    seconds_per_step = {task.id: calibrate(task, engine[task.id]) for task in suite.tasks}
     core_seconds = sum(
         trial.task.recipe.source_steps * seconds_per_step[trial.task.id] for pack in sources for trial in pack.trials
     )
@@ -119,8 +123,11 @@ def plan_command(options: Namespace) -> int:
     return 0
 
 
-def calibrate(task: Task) -> float:
-    """Seconds of one training step of the task's network at its batch size on this machine, one thread."""
+def calibrate(task: Task, engine: str) -> float:
+    """Seconds of one training step of the task's network at its batch size on this machine, one thread.
+
+    In lanes it is one lane's share of a step of CALIBRATION_LANES.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -129,12 +136,14 @@ def calibrate(task: Task) -> float:
             head = task.new_head()
         if head is not None:
             network.set_submodule(task.head, head)
-        fit = Fit(Plain(), task.recipe, 0, CALIBRATION_STEPS)
+        fit = Fit(Lanes() if engine == "lanes" else Plain(), task.recipe, 0, CALIBRATION_STEPS)
+        lanes = CALIBRATION_LANES if engine == "lanes" else 1
+        objectives = [Objective(deepcopy(network), task.loss) for _ in range(lanes)]
         examples = copy(task.datasets().target_pool)
-        fit([Objective(network, task.loss)], examples, 3)
+        fit(objectives, examples, 3)
         started = time.perf_counter()
-        fit([Objective(network, task.loss)], examples)
-        return (time.perf_counter() - started) / CALIBRATION_STEPS
+        fit(objectives, examples)
+        return (time.perf_counter() - started) / CALIBRATION_STEPS / lanes
     finally:
         torch.set_num_threads(threads)
 

@@ -102,6 +102,9 @@ Notes on single columns:
   trained_parameters       entries that can move, not tensors that require a gradient.
   training_flops           forward and backward of every step of prepare, adapt and fit, as torch's counter counts.
   inference_seconds        one pass over the target test split, after an untimed warm-up pass.
+  engine, lanes            what trained on the target, and how many objectives shared the computation; engine_reason
+                           says why, also why an objective could not be a lane.
+  *_seconds                in lanes a lane's share of the computation's; peak_memory_bytes is the whole worker's.
   extra                    what the method or task reports besides; ``anchor_zero`` and ``anchor_one`` are the task's
                            pinned anchors, ``role`` is ``negative_control`` where the task is one.
 """
