@@ -53,7 +53,7 @@ def content_hash(parts: Mapping[str, Examples | None]) -> str:
     for part, examples in sorted(parts.items()):
         for name, tensor in sorted((examples or {}).items()):
             total.update(f"{part}/{name}/{tensor.dtype}/{tuple(tensor.shape)}".encode())
-            total.update(tensor.contiguous().numpy().tobytes())
+            total.update(tensor.contiguous().cpu().numpy().tobytes())
     return total.hexdigest()[:32]
 
 

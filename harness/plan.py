@@ -25,8 +25,9 @@ PROTOCOL: Final = 1
 TUNING_SEED: Final = 10_000
 """Tuning seeds are 10000, 10001, ...; final seeds 0, 1, ...: never shared."""
 
-PACK_LANES: Final = 48
-"""Lanes of a pack at most: beyond, a step costs in proportion, and more packs share the work more evenly."""
+PACK_LANES: Final = {"cpu": 48, "cuda": 4096}
+"""Lanes of a pack at most. On a CPU a step of more costs in proportion, and more packs share the work more evenly; a
+GPU has one worker, whose lanes are to fill it."""
 
 Stage = Literal["tune", "final"]
 
@@ -247,7 +248,7 @@ def next_attempt(trial: Trial, attempt: int) -> Trial:
     return dataclasses.replace(trial, attempt=attempt + 1)
 
 
-def packs(trials: Iterable[Trial], slots: int = 1) -> list[Pack]:
+def packs(trials: Iterable[Trial], slots: int = 1, device: str = "cpu") -> list[Pack]:
     """Trials that run on one worker, in plan order. No score depends on which trials share a pack.
 
     Plain trials: one stage, task, label and seed, which share source and prepared networks. Lanes: one stage, task,
@@ -257,27 +258,25 @@ def packs(trials: Iterable[Trial], slots: int = 1) -> list[Pack]:
     for trial in trials:
         together = trial.target_size if trial.engine == "lanes" else ("seed", trial.seed)
         groups.setdefault((trial.stage, trial.task, trial.label, together), []).append(trial)
-    return [Pack("trials", part) for group in groups.values() for part in _parts(group, slots)]
+    return [Pack("trials", part) for group in groups.values() for part in _parts(group, slots, PACK_LANES[device])]
 
 
-def _parts(group: list[Trial], slots: int) -> Iterator[tuple[Trial, ...]]:
+def _parts(group: list[Trial], slots: int, most: int) -> Iterator[tuple[Trial, ...]]:
     """The group as it is, or in equal parts; as many as fill all slots equally often."""
     number = 1
-    if group[0].engine == "lanes" and len(group) > PACK_LANES:
-        number = -(-len(group) // (PACK_LANES * slots)) * slots
+    if group[0].engine == "lanes" and len(group) > most:
+        number = -(-len(group) // (most * slots)) * slots
     for part in range(number):
         yield tuple(group[part * len(group) // number : (part + 1) * len(group) // number])
 
 
 def source_packs(trials: Iterable[Trial]) -> list[Pack]:
-    """The source models that the trials need: one pack each, or one a task where they train as lanes."""
+    """The source models that the trials need: one pack each, or those of a task together where they are lanes."""
     first = {trial.source_key: trial for trial in reversed(list(trials)) if trial.method.pretrained}
     groups: dict[object, list[Trial]] = {}
     for key, trial in reversed(first.items()):
         together = (trial.task.name, trial.task.version) if trial.source_engine == "lanes" else key
         groups.setdefault(together, []).append(trial)
-    return [
-        Pack("source", tuple(group[start : start + PACK_LANES]))
-        for group in groups.values()
-        for start in range(0, len(group), PACK_LANES)
-    ]
+    most = PACK_LANES["cpu"]
+    starts = [(group, start) for group in groups.values() for start in range(0, len(group), most)]
+    return [Pack("source", tuple(group[start : start + most])) for group, start in starts]

@@ -51,7 +51,8 @@ def _complete(campaign: Campaign, trials: list[Trial], stage: str, sources: list
     """
     if not trials:
         return
-    packs = [*sources, *plan.packs(trials, schedule.slots(campaign.suite.resources))]
+    resources = campaign.suite.resources
+    packs = [*sources, *plan.packs(trials, schedule.slots(resources), resources.device)]
     progress.begin(stage, len(sources) + len(trials))
     schedule.run_packs(packs, campaign.folder, campaign.suite.resources, progress)
     if left := campaign.missing(trials):

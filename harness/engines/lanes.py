@@ -19,8 +19,8 @@ from harness.engines.structure import NotLaned, structure
 from harness.evaluate import Predict
 from harness.fit import Fitted, Job
 
-MOST_LANES = 128
-"""More lanes gain nothing: on a CPU the batched kernels are at their speed long before."""
+MOST_LANES = {"cpu": 128, "cuda": 4096}
+"""Lanes of one computation at most: on a CPU the batched kernels are at their speed long before. CUDA: not measured."""
 
 MEMORY_BYTES = 2**30
 """Bound on what the lanes of one computation hold at once on a CPU; on a GPU half of what is free."""
@@ -33,12 +33,12 @@ T = TypeVar("T")
 class Lanes:
     """Trains objectives of one structure together; those that cannot be lanes one by one on the plain engine.
 
-    bound: bytes that the lanes of one computation may hold at once; None: by device. most: lanes at once.
+    bound: bytes that the lanes of one computation may hold at once; most: lanes at once. None: by device.
     """
 
     name = "lanes"
 
-    def __init__(self, bound: int | None = None, most: int = MOST_LANES) -> None:
+    def __init__(self, bound: int | None = None, most: int | None = None) -> None:
         self.bound = bound
         self.most = most
 
@@ -82,7 +82,8 @@ class Lanes:
             except NotLaned as reason:
                 answers[place] = reason
         for places in groups.values():
-            for chunk in _even(places, self.most):
+            device = next(iter(asked[places[0]][2].values())).device
+            for chunk in _even(places, self._most(device)):
                 try:
                     found: list[Predicted | NotLaned] = [*predict_in_lanes([asked[place] for place in chunk])]
                 except Exception as error:  # noqa: BLE001 - each predicts alone, and what is wrong is then its own
@@ -93,14 +94,16 @@ class Lanes:
 
     def _at_once(self, lane: Lane) -> int:
         """How many lanes like this one are within the memory bound; at least one."""
-        bound = self.bound
+        bound, device = self.bound, lane.job.order.device
         if bound is None:
-            device = lane.job.order.device
             bound = torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else MEMORY_BYTES
         try:
-            return max(1, min(self.most, bound // lane_bytes(lane)))
+            return max(1, min(self._most(device), bound // lane_bytes(lane)))
         except Exception:  # noqa: BLE001 - a forward that fails will fail again in training, where it has a row
-            return self.most
+            return self._most(device)
+
+    def _most(self, device: torch.device) -> int:
+        return self.most or MOST_LANES.get(device.type, MOST_LANES["cuda"])
 
 
 def complete(job: Job, answers: Sequence[Fitted | BaseException]) -> list[Fitted]:

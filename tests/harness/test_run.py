@@ -58,7 +58,10 @@ def test_rows_say_what_was_measured(finished):
             assert row[column] > 0, column
         assert row["trained_parameters"] <= row["total_parameters"]
         assert row["target_steps"] == row["budget_steps"] == 20
-        assert row["lanes"] == row["threads"] == row["world_size"] == 1
+        assert row["threads"] == row["world_size"] == 1
+        assert row["engine"] == "lanes"
+        assert row["lanes"] == 2, "two configurations on one seed, two final seeds; labels do not share a computation"
+        assert not row["exclusive_device"]
         assert row["started_at"] < row["finished_at"]
         prepared = row["method"] == "pac"
         assert (row["prepare_seconds"] is not None) == prepared
