@@ -42,6 +42,11 @@ def network(width: int) -> nn.Module:
     return nn.Sequential(*(part for i, o in sizes for part in (nn.Linear(i, o), nn.ReLU())), nn.Linear(width, 1))
 
 
+def rule(flops: float, parameters: int) -> str:
+    most_flops, most_parameters = LANES_UP_TO["cpu"]
+    return "lanes" if flops <= most_flops and parameters <= most_parameters else "plain"
+
+
 def peak_flops() -> float:
     """FLOPs a second of a large matrix product on one core."""
     a = torch.randn(1024, 1024)
@@ -118,7 +123,7 @@ def main() -> None:
             "flops": flops,
             "floor_us": round(flops / peak * 1e6, 1),
             **{f"{way} us": round(statistics.median(times) * 1e6, 1) for way, times in ways.items()},
-            "rule": "lanes" if flops <= LANES_UP_TO["cpu"] else "plain",
+            "rule": rule(flops, sum(p.numel() for p in network(width).parameters())),
         }
         if options.compiled:
             step, compiling = compiled_seconds(width, batch, 32, steps + 3)

@@ -157,7 +157,8 @@ def cells(suite: Suite) -> list[Cell]:
     return [Cell(t, e, n) for t in suite.tasks for e in suite.entrants for n in suite.target_sizes]
 
 
-def configurations(entrant: Entrant, count: int) -> list[Method]:
+@functools.lru_cache(maxsize=1024)
+def configurations(entrant: Entrant, count: int) -> tuple[Method, ...]:
     """The default configuration and `count` - 1 drawn from the method's space, the same for every task and size.
 
     Pinned hyper-parameters stay as given. With nothing left to tune there is one configuration.
@@ -165,7 +166,7 @@ def configurations(entrant: Entrant, count: int) -> list[Method]:
     default = entrant.method
     space = {name: dist for name, dist in sorted(default.space.items()) if name not in entrant.pinned}
     if not space:
-        return [default]
+        return (default,)
     key = seeds.digest([PROTOCOL, default.name, default.version, dataclasses.asdict(default), sorted(entrant.pinned)])
     rng = np.random.default_rng(seeds.derive(key, "configurations"))
     drawn = [default]
@@ -177,7 +178,7 @@ def configurations(entrant: Entrant, count: int) -> list[Method]:
         candidate = build(type(default), settings, f"method {default.name}, drawn from its space")
         if candidate not in drawn:
             drawn.append(candidate)
-    return drawn
+    return tuple(drawn)
 
 
 def resolved(suite: Suite) -> dict[str, Any]:

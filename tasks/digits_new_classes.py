@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from harness.task import Datasets, Examples, Recipe, Task
@@ -45,6 +44,8 @@ class DigitsNewClasses(Task):
     recipe = Recipe(learning_rate=2e-3, batch_size=32, schedule="cosine", source_steps=600)
 
     def datasets(self) -> Datasets:
+        from sklearn.datasets import load_digits  # slow to import, needed here only
+
         images, digits = load_digits(return_X_y=True)
         # RandomState, because its streams never change between versions of numpy.
         draw = np.random.RandomState(SEED)

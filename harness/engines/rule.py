@@ -11,11 +11,11 @@ from harness.flops import training_flops
 from harness.objective import Objective
 from harness.task import Task
 
-LANES_UP_TO = {"cpu": 150e6, "cuda": 150e9}
-"""FLOPs of one training step of one network up to which lanes are faster than plain processes.
+LANES_UP_TO = {"cpu": (120e6, 200_000), "cuda": (120e9, 20_000_000)}
+"""FLOPs of one training step, and parameters, up to which lanes are faster than plain processes.
 
-Below, dispatching the operations dominates and lanes share it; above, the arithmetic does and one network at a time
-keeps its weights in the cache. CPU: measured, benchmarks/README.md. CUDA: estimated from the ratio of the peaks, not
+Below, dispatching the operations dominates and lanes share it; above, the arithmetic does, and one network at a time
+keeps its weights in the cache. CPU: measured, benchmarks/engines.py. CUDA: estimated from the ratio of the peaks, not
 measured.
 """
 
@@ -32,16 +32,19 @@ def choose(task: Task, batch: int, device: str, asked: str) -> Engine:
     """The engine for the task's network at a batch of `batch` examples on "cpu" or "cuda"; `asked` is the suite's."""
     if asked != "auto":
         return Engine(asked, "asked for by the suite")
-    flops, limit = step_flops(task, batch), LANES_UP_TO[device]
+    flops, parameters = step_size(task, batch)
+    most_flops, most_parameters = LANES_UP_TO[device]
     if flops is None:
         return Engine("plain", f"auto: torch cannot count the FLOPs of {task.id}'s network")
-    name = "lanes" if flops <= limit else "plain"
-    return Engine(name, f"auto: {flops:.3g} FLOPs a step; lanes up to {limit:.3g} on {device}")
+    name = "lanes" if flops <= most_flops and parameters <= most_parameters else "plain"
+    size_of = f"{flops:.3g} FLOPs a step, {parameters} parameters"
+    return Engine(name, f"auto: {size_of}; lanes up to {most_flops:.3g} and {most_parameters} on {device}")
 
 
 @functools.lru_cache(maxsize=256)
-def step_flops(task: Task, batch: int) -> float | None:
-    """FLOPs of one training step of the task's network, all weights trained; None where torch cannot count."""
+def step_size(task: Task, batch: int) -> tuple[float | None, int]:
+    """FLOPs of one training step of the task's network, all weights trained (None where torch cannot count), and its
+    number of parameters."""
     pool = task.datasets().target_pool
     with seeds.seeded("rule", "network"):
         network = task.network()
@@ -49,7 +52,8 @@ def step_flops(task: Task, batch: int) -> float | None:
     if head is not None:
         network.set_submodule(task.head, head)
     examples = {name: tensor[: min(batch, size(pool))] for name, tensor in pool.items()}
+    parameters = sum(parameter.numel() for parameter in network.parameters())
     try:
-        return training_flops(Objective(network, task.loss), examples)
+        return training_flops(Objective(network, task.loss), examples), parameters
     except Exception:  # noqa: BLE001 - a loss that fails will fail in its trials, where it has a row
-        return None
+        return None, parameters

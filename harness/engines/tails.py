@@ -42,6 +42,11 @@ class Tails(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.lanes = lanes
         self.extra = 0
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Spares the import of torch's compiler, a second in every worker."""
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         if isinstance(result, Tensor) and not _rounds_alike(func, args):

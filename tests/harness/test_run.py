@@ -370,3 +370,29 @@ def _processor_seconds():
     """Processor time of the finished child processes so far, which a busy machine changes less than the clock."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
+
+
+def test_engines_and_packs_agree_on_a_real_run(finished, pacbench, small_suite, tmp_path):
+    """Plain gives the lanes' scores but for rounding; a run split over other packs gives every bit of them."""
+    process = pacbench("run", small_suite, "--out", tmp_path / "plain", "--set", "engine.name=plain")
+    assert process.returncode == 0, process.stderr
+    both = []
+    for folder in (finished, tmp_path / "plain"):
+        rows = table.read(folder).to_pylist()
+        both.append({(r["stage"], r["label"], r["target_size"], r["seed"], r["config"]): r for r in rows})
+    lanes, plain = both
+    assert {row["engine"] for row in plain.values()} == {"plain"}
+    assert not {row["key"] for row in plain.values()} & {row["key"] for row in lanes.values()}, (
+        "the engine is in the key"
+    )
+    shared = lanes.keys() & plain.keys()
+    assert len(shared) >= 12
+    for trial in shared:
+        for name in SCORES:
+            assert lanes[trial][name] == pytest.approx(plain[trial][name], rel=1e-4), (trial, name)
+    more = pacbench("run", small_suite, "--out", tmp_path / "more", "--set", "final.seeds=3", "--set", "tuning.seeds=1")
+    assert more.returncode == 0, more.stderr
+    wider, narrow = scores(tmp_path / "more"), scores(finished)
+    common = wider.keys() & narrow.keys()
+    assert len(common) >= 12
+    assert all(wider[key] == narrow[key] for key in common), "a third lane beside two changed a bit"
