@@ -66,8 +66,8 @@ class Trial:
     """One training of one method on one task, and everything its number depends on.
 
     Keys are hashes of canonical JSON. source_key derives the source model; pair_key order and head initialisation, so
-    that rivals are paired; draw_key the examples, nested over target sizes; key names the row and derives what only
-    the method draws. attempt, trial_seconds and engine_reason are not part of any key. engine trains on the target,
+    that rivals are paired; draw_key the examples, nested over target sizes; key names the row, and that of
+    the plain engine derives what only the method draws. attempt, trial_seconds and engine_reason are not part of any key. engine trains on the target,
     source_engine (the same for all target sizes) the source model and what `prepare` trains.
     """
 
@@ -119,8 +119,13 @@ class Trial:
     @functools.cached_property
     def key(self) -> str:
         method = [self.label, self.method.name, self.method.version, self.config]
-        how = [self.steps, self.precision, self.world_size, self.engine, self.source_engine]
-        return seeds.digest([self.pair_key, self.stage, method, *how])
+        engines = [self.engine] if self.engine == self.source_engine else [self.engine, self.source_engine]
+        return seeds.digest([self.pair_key, self.stage, method, self.steps, self.precision, self.world_size, *engines])
+
+    @functools.cached_property
+    def drawn_by(self) -> Trial:
+        """The same trial on the plain engine: its keys seed what a method draws, so that engines agree."""
+        return dataclasses.replace(self, engine="plain", source_engine="plain")
 
 
 def settings_of(method: Method) -> dict[str, object]:

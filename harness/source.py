@@ -112,7 +112,7 @@ class Store:
             own = data.copy(examples if method.needs_source_data and examples else {}, self.device)
             network.load_state_dict(source.network.state_dict())
             started = cost.now(self.device)
-            with seeds.seeded(key, "prepare"):
+            with seeds.seeded(trial.drawn_by.prepare_key, "prepare"):
                 try:
                     network = method.prepare(network, problem(task, network, own, new_head=False, steps=steps), fit)
                 except Exception as error:

@@ -152,7 +152,7 @@ def _adapt_and_fit(trial: Trial, store: Store, network: nn.Module, new_head: boo
     engine = store.engines[trial.engine]
     fit = Fit(engine, task.recipe, order_seed, trial.steps, method.learning_rate_factor, deadline)
     started = cost.now(store.device)
-    with seeds.seeded(trial.key, "adapt"):
+    with seeds.seeded(trial.drawn_by.key, "adapt"):
         objective = method.adapt(network, view, fit)
         if not isinstance(objective, Objective):
             raise TypeError(f"{method.name}.adapt returned {type(objective).__name__}; expected an Objective")

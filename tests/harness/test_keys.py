@@ -67,6 +67,16 @@ def test_prepared_networks_are_shared_where_they_can_be(trial):
     assert dataclasses.replace(trial, target_size=30).prepare_key == trial.prepare_key
 
 
+def test_the_engine_is_in_the_key_and_not_in_what_a_method_draws(trial):
+    """LoRA's adapters start alike on every engine."""
+    lanes = dataclasses.replace(trial, engine="lanes", source_engine="lanes")
+    mixed = dataclasses.replace(trial, engine="lanes")
+    assert len({trial.key, lanes.key, mixed.key}) == 3
+    assert trial.drawn_by.key == lanes.drawn_by.key == mixed.drawn_by.key
+    assert lanes.prepare_key != trial.prepare_key
+    assert lanes.drawn_by.prepare_key == trial.drawn_by.prepare_key
+
+
 def test_undeclared_prepare_fields_are_all_fields(trial):
     """A method that does not say what its prepare reads shares nothing over its hyper-parameters."""
 
