@@ -127,7 +127,7 @@ def _batch_norm(
             examples = input.numel() // input.shape[1]
             with torch.no_grad():
                 running_mean.mul_(1 - momentum).add_(mean.detach() * momentum)
-                running_var.mul_(1 - momentum).add_(variance.detach() * (momentum * examples / (examples - 1)))
+                running_var.mul_(1 - momentum).add_(variance.detach() * (momentum * examples / max(1, examples - 1)))
     output = (input - mean.view(shape)) * (variance + eps).rsqrt().view(shape)
     if weight is not None:
         output = output * weight.view(shape)

@@ -66,9 +66,9 @@ class Trial:
     """One training of one method on one task, and everything its number depends on.
 
     Keys are hashes of canonical JSON. source_key derives the source model; pair_key order and head initialisation, so
-    that rivals are paired; draw_key the examples, nested over target sizes; key names the row, and that of
-    the plain engine derives what only the method draws. attempt, trial_seconds and engine_reason are not part of any key. engine trains on the target,
-    source_engine (the same for all target sizes) the source model and what `prepare` trains.
+    that rivals are paired; draw_key the examples, nested over target sizes; key names the row, and that of the plain
+    engine derives what only the method draws. attempt, trial_seconds and engine_reason are not part of any key. engine
+    trains on the target, source_engine (the same for all target sizes) the source model and what `prepare` trains.
     """
 
     suite: str

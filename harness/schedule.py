@@ -19,7 +19,7 @@ import torch
 from ray import cloudpickle, tune
 
 from harness import trial as trials
-from harness.engines.allocator import keep_freed_memory
+from harness.engines.allocator import keep_freed_memory, round_alike
 from harness.errors import UserError
 from harness.ledger import Ledger
 from harness.plan import Pack
@@ -89,6 +89,7 @@ def cluster(address: str | None) -> Iterator[None]:
 
     Raises: UserError if there is no cluster at the address.
     """
+    round_alike()  # the workers that start here inherit it; elsewhere it belongs to the environment of the nodes
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"

@@ -7,8 +7,10 @@ done together. The only file that imports greenlet.
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import signal
+import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
@@ -58,7 +60,13 @@ class Together:
         """Wait until every trial waits, then train with those that fit. Raises: what an objective of the job raises."""
         if self._main is None:
             return self.lanes.train(job)
-        answers: list[Fitted | BaseException] = self._ask(job)
+        if torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda"):
+            return complete(job, [NotLaned("autocast is on") for _ in job.objectives])
+        left, started = seconds_left(job), time.monotonic()
+        answers: list[Fitted | BaseException] = self._ask((job, left))
+        if job.deadline is not None:  # waiting for others does not count against the limit
+            own = sum(answer.seconds for answer in answers if isinstance(answer, Fitted))
+            job = dataclasses.replace(job, deadline=job.deadline + time.monotonic() - started - own)
         return complete(job, answers)
 
     def predict(self, predict: Predict, network: nn.Module, examples: Examples) -> Predicted:
@@ -79,25 +87,25 @@ class Together:
             return None
         return asked
 
-    def _ask(self, wanted: Job | Asked) -> Any:
+    def _ask(self, wanted: tuple[Job, float] | Asked) -> Any:
         assert self._main is not None
         with _Surroundings() as surroundings:
             answer = self._main.switch(wanted)
-            surroundings.spend(sum(a.seconds for a in answer if isinstance(a, Fitted)))
+            if isinstance(answer, list):
+                surroundings.spend(sum(result.seconds for result in answer if isinstance(result, Fitted)))
             return answer
 
-    def _serve(self, asked: dict[int, Job | Asked]) -> dict[int, Any]:
+    def _serve(self, asked: dict[int, tuple[Job, float] | Asked]) -> dict[int, Any]:
         """Do part of what is asked for: trainings before predictions, and short ones first: those behind catch up."""
-        jobs = {place: job for place, job in asked.items() if isinstance(job, Job)}
-        if not jobs:
-            return dict(
-                zip(
-                    asked, self.lanes.predict_together([a for a in asked.values() if isinstance(a, tuple)]), strict=True
-                )
-            )
-        shortest = min(len(job.order) for job in jobs.values())
-        served = {place: job for place, job in jobs.items() if len(job.order) == shortest}
-        return dict(zip(served, self._train(list(served.values())), strict=True))
+        predictions = {place: wanted for place, wanted in asked.items() if len(wanted) == 3}
+        if len(predictions) == len(asked):
+            return dict(zip(predictions, self.lanes.predict_together(list(predictions.values())), strict=True))
+        jobs = {place: wanted for place, wanted in asked.items() if len(wanted) == 2}
+        shortest = min(len(job.order) for job, _ in jobs.values())
+        served = {place: wanted for place, wanted in jobs.items() if len(wanted[0].order) == shortest}
+        now = time.monotonic()
+        timed = [dataclasses.replace(job, deadline=now + left) for job, left in served.values()]
+        return dict(zip(served, self._train(timed), strict=True))
 
     def _train(self, jobs: list[Job]) -> list[list[Fitted | BaseException]]:
         """Train jobs together; where that takes longer than all of them may, each alone, which finds the guilty one."""

@@ -9,7 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
+
+from harness.engines.allocator import round_alike
+
+round_alike()  # before torch is loaded, as in the workers
+
+import torch  # noqa: E402
 
 torch.set_num_threads(1)  # as the workers do
 

@@ -6,11 +6,16 @@ own gradient, since no lane's loss depends on another lane's weights. A lane tha
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+import pickle
+import random
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
@@ -18,7 +23,7 @@ from torch.func import functional_call, vmap
 from harness import data
 from harness.draws import own_draws, step_seed
 from harness.engines.plain import CHECK_EVERY
-from harness.engines.structure import NotLaned
+from harness.engines.structure import NotLaned, structure
 from harness.engines.tails import Tails
 from harness.engines.update import LaneUpdate, pick
 from harness.errors import TrialTimeout
@@ -56,8 +61,7 @@ def train_in_lanes(lanes: list[Lane]) -> None:
         for lane in lanes:
             lane.result = Fitted(steps, float("nan"), diverged=False, engine="lanes", lanes=len(lanes))
         return
-    with Tails(FEWEST) as tails:
-        _Computation(lanes[:1], 0).step(0)
+    tails = _look(lanes[0])
     computation = _Computation(lanes, tails.extra)
     started, losses = time.perf_counter(), []
     for step in range(steps):
@@ -70,6 +74,32 @@ def train_in_lanes(lanes: list[Lane]) -> None:
             if not computation.alive:
                 return
             started, losses = time.perf_counter(), []
+
+
+def _look(lane: Lane) -> Tails:
+    """Watch one step of a copy of a lane. Raises: NotLaned if its forward computes something else than alone."""
+    alone, tried = copy.deepcopy(lane.objective), copy.deepcopy(lane.objective)
+    seed = step_seed(torch.tensor(lane.draw_seed, device=lane.job.order.device), 0)
+    batch = {name: tensor[lane.job.order[0]] for name, tensor in lane.job.examples.items()}
+    held, buffers = structure(alone), dict(alone.named_buffers())
+    drawn = _python_draws()
+    with own_draws(seed):
+        expected = alone(batch).detach()
+    if structure(alone) != held or any(buffers[name] is not buffer for name, buffer in alone.named_buffers()):
+        raise NotLaned("the forward changes what the objective holds")
+    if _python_draws() != drawn:
+        raise NotLaned("the forward draws from random or numpy")
+    with Tails(FEWEST) as tails:
+        found = _Computation([dataclasses.replace(lane, objective=tried)], 0).step(0)[0]
+    if not torch.allclose(found, expected.to(found.dtype), rtol=1e-3, atol=1e-6, equal_nan=True):
+        raise NotLaned(f"the loss in a lane is {found.item():.6g}, alone {expected.item():.6g}")
+    watched: Tails = tails
+    return watched
+
+
+def _python_draws() -> int:
+    """A hash of the state of the generators that a stack of lanes cannot draw from."""
+    return hash((random.getstate(), pickle.dumps(np.random.get_state())))
 
 
 def _ends(
@@ -123,6 +153,8 @@ class _Computation:
         self.examples, self.order = _gathered(stacked)
         self.seeds = torch.tensor([lane.draw_seed for lane in stacked], device=self.order.device)
         rates = [lane.job.learning_rate for lane in stacked]
+        if len({weight.dtype for weight in self.trained.values()}) > 1:
+            raise NotLaned("the trained weights are of several types")
         self.rates = [
             torch.tensor([rate * mine[name].requires_grad for rate, mine in zip(rates, parameters, strict=True)])
             for name in names
@@ -168,8 +200,9 @@ class _Computation:
         """True for the lanes whose losses, and after the last step weights, are finite. Shapes: (L,)."""
         finite = torch.isfinite(torch.stack(losses)).all(0)
         if last:
-            for weight in self.trained.values():
-                finite = finite & torch.isfinite(weight.detach()).flatten(1).all(1)
+            moves = [rate.to(finite.device) != 0 for rate in self.rates]
+            for weight, trained in zip(self.trained.values(), moves, strict=True):
+                finite = finite & (torch.isfinite(weight.detach()).flatten(1).all(1) | ~trained)
         return finite
 
     def remove(self, ends: list[bool]) -> None:
@@ -187,6 +220,7 @@ class _Computation:
         self.trained = {n: pick(t.detach(), index).requires_grad_() for n, t in self.trained.items()}
         self.fixed = {n: pick(t, index) for n, t in self.fixed.items()}
         self.buffers = {n: pick(t, index) for n, t in self.buffers.items()}
+        self.rates = [rate[index.to(rate.device)] for rate in self.rates]
         self.seeds, self.order = self.seeds[index], self.order.index_select(1, index)
         self.update.keep(list(self.trained.values()), index)
 

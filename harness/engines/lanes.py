@@ -62,10 +62,14 @@ class Lanes:
         hashes: dict[int, str] = {}
         for lane in (lane for mine in lanes for lane in mine):
             try:
+                if id(lane.job.examples) not in hashes:
+                    hashes[id(lane.job.examples)] = data.content_hash({"": lane.job.examples})
+                lane.source = hashes[id(lane.job.examples)]
                 groups.setdefault(_kind(lane), []).append(lane)
             except NotLaned as reason:
                 lane.result = reason
-            lane.source = hashes.setdefault(id(lane.job.examples), data.content_hash({"": lane.job.examples}))
+            except Exception as error:  # noqa: BLE001 - it trains alone, and what is wrong is then its own
+                lane.result = NotLaned(_first_line(error))
         for group in groups.values():
             for chunk in _even(group, self._at_once(group[0])):
                 _in_halves_if_too_large(chunk, train_in_lanes)
@@ -81,6 +85,8 @@ class Lanes:
                 groups.setdefault(kind, []).append(place)
             except NotLaned as reason:
                 answers[place] = reason
+            except Exception as error:  # noqa: BLE001 - it predicts alone, and what is wrong is then its own
+                answers[place] = NotLaned(_first_line(error))
         for places in groups.values():
             device = next(iter(asked[places[0]][2].values())).device
             for chunk in _even(places, self._most(device)):
@@ -157,12 +163,15 @@ def _in_halves_if_too_large(lanes: list[Lane], train: Callable[[list[Lane]], Non
     started = time.perf_counter()
     try:
         train(lanes)
-    except Exception as error:  # noqa: BLE001 - each trains alone, and what is wrong is then its own
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - each trains alone, and what is wrong is then its own
         too_large = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
         for lane in lanes:
             lane.seconds += (time.perf_counter() - started) / len(lanes)
-            lane.result = NotLaned(_first_line(error))
+            if lane.result is None:
+                lane.result = error if isinstance(error, NotLaned) else NotLaned(_first_line(error))
         if too_large and len(lanes) > 1:
+            for lane in lanes:
+                lane.result = None
             _in_halves_if_too_large(lanes[: len(lanes) // 2], train)
             _in_halves_if_too_large(lanes[len(lanes) // 2 :], train)
 

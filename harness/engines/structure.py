@@ -46,12 +46,15 @@ def structure(module: nn.Module) -> Hashable:
     that two objectives are lanes of one computation only if nothing but tensors tells them apart. What the forward
     does not read may differ between lanes: an objective names it in `bookkeeping`. Which parameters train may differ.
 
-    Raises: NotLaned for hooks, which could do anything.
+    Raises: NotLaned for what a stack of tensors cannot stand for: hooks, tensors that share memory, and transposed
+    convolutions, whose bits would depend on the number of lanes.
     """
     parts: list[Hashable] = []
     for name, child in module.named_modules(remove_duplicate=False):
         if any(getattr(child, hooks, None) for hooks in _HOOKS):
             raise NotLaned(f"{name or type(child).__name__} has hooks")
+        if isinstance(child, nn.modules.conv._ConvTransposeNd):
+            raise NotLaned(f"{name or type(child).__name__} is a transposed convolution")
         skipped = _OWN.union(getattr(child, "bookkeeping", ()), () if _has_mode(child) else ("training",))
         kind = parametrize.type_before_parametrizations(child)
         held = tuple((key, _value(value)) for key, value in sorted(vars(child).items()) if key not in skipped)
@@ -67,12 +70,21 @@ def _has_mode(module: nn.Module) -> bool:
 def _tensors(module: nn.Module) -> Hashable:
     """Names, shapes and types of parameters and buffers, and which of them are one tensor under two names."""
     first: dict[int, str] = {}
+    memory: dict[int, int] = {}
     named = [*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False)]
+    for name, tensor in named:
+        if tensor._backward_hooks or getattr(tensor, "_post_accumulate_grad_hooks", None):
+            raise NotLaned(f"{name} has hooks")
+        expanded = any(stride == 0 and size > 1 for stride, size in zip(tensor.stride(), tensor.shape, strict=True))
+        if expanded or (tensor.numel() and memory.setdefault(tensor.data_ptr(), id(tensor)) != id(tensor)):
+            raise NotLaned(f"{name} shares memory")
     return tuple((n, first.setdefault(id(t), n), tuple(t.shape), t.dtype, t.device) for n, t in named)
 
 
 def _value(value: Any) -> Hashable:
-    plain = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device, enum.Enum)
+    if isinstance(value, float):
+        return (float, value.hex())
+    plain = (bool, int, complex, str, bytes, type(None), torch.dtype, torch.device, enum.Enum)
     if isinstance(value, plain):
         return (type(value), value)
     if isinstance(value, type | types.FunctionType | types.BuiltinFunctionType):

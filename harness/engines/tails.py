@@ -60,4 +60,4 @@ def _rounds_alike(func: Any, args: tuple[Any, ...]) -> bool:
     name = func.overloadpacket.__name__.strip("_")
     if name in _EXACT or (torch.Tag.pointwise not in func.tags and name not in _UNTAGGED):
         return True
-    return name == "pow" and args[1] in _EXACT_POWERS
+    return name == "pow" and isinstance(args[1], int | float) and args[1] in _EXACT_POWERS

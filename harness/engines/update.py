@@ -104,7 +104,8 @@ class LaneUpdate:
         self.rates = [
             rate.to(weight).view(-1, *(1,) * (weight.dim() - 1)) for rate, weight in zip(rates, weights, strict=True)
         ]
-        self.trained = [(rate != 0).to(rate.dtype) for rate in self.rates]
+        self.trained = [rate != 0 for rate in self.rates]
+        self.partly = [not bool(trained.all()) for trained in self.trained]
         self.step = torch.zeros((), dtype=torch.float32, device=weights[0].device)
         self._lay_out()
         self.mean, self.square = torch.zeros_like(self.move), torch.zeros_like(self.move)
@@ -122,6 +123,9 @@ class LaneUpdate:
         """Move the weights in place. The gradients are used up."""
         recipe, decay = self.recipe, self.recipe.weight_decay
         gradients = [laid_out_as(gradient, to) for gradient, to in zip(gradients, self.weights, strict=True)]
+        for place, trained in enumerate(self.trained):
+            if self.partly[place]:  # a product would not do: 0 times a gradient that is not finite is not 0
+                gradients[place] = torch.where(trained, gradients[place], 0.0)
         if recipe.clip_norm is not None:
             self._clip(gradients, recipe.clip_norm)
         if decay and recipe.optimizer == "adamw":
@@ -171,12 +175,9 @@ class LaneUpdate:
         )
 
     def _clip(self, gradients: list[Tensor], norm: float) -> None:
-        """Scale each lane's gradients so that their joint 2-norm is at most `norm`; only what it trains counts."""
+        """Scale each lane's gradients so that their joint 2-norm is at most `norm`."""
         lanes = len(gradients[0])
-        squares = [
-            (gradient * trained).square().reshape(lanes, -1).sum(1)
-            for gradient, trained in zip(gradients, self.trained, strict=True)
-        ]
+        squares = [gradient.square().reshape(lanes, -1).sum(1) for gradient in gradients]
         total = functools.reduce(torch.add, squares)  # one by one: a sum over a stack rounds by the number of lanes
         scale = torch.clamp(norm / (total.sqrt() + 1e-6), max=1.0)
         for gradient in gradients:

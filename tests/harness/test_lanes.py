@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from harness import data, seeds
+from harness.cost import time_limit
 from harness.data import batch_order, size
 from harness.draws import own_draws
 from harness.engines.lanes import Lanes, complete
@@ -19,6 +20,7 @@ from harness.fit import Fit, Job
 from harness.method import Problem
 from harness.objective import Objective
 from harness.recipe import Recipe
+from harness.together import Together
 from methods import METHODS
 from tasks import TASKS
 
@@ -56,6 +58,7 @@ NETWORKS = {
     "sigmoid": lambda: nn.Sequential(nn.Linear(8, 5), nn.SiLU(), nn.Linear(5, 1), nn.Sigmoid()),
     "layer norm": lambda: nn.Sequential(nn.Linear(8, 6), nn.LayerNorm(6), nn.ELU(), nn.Linear(6, 1)),
     "convolution": lambda: nn.Sequential(Image(), nn.Conv2d(1, 6, 3, padding=1), nn.GroupNorm(2, 6), nn.Mish()),
+    "wide": lambda: nn.Sequential(nn.Linear(8, 130), nn.GELU(), nn.Linear(130, 67), nn.Sigmoid(), nn.Linear(67, 3)),
     "attention": Tokens,
     "dropout": lambda: nn.Sequential(nn.Linear(8, 16), nn.Dropout(0.5), nn.Tanh(), nn.Linear(16, 1)),
     "dropout in attention": lambda: Tokens(dropout=0.2),
@@ -400,3 +403,161 @@ def test_predictions_in_lanes(kind):
     for (values, seconds), one in zip(together, asked, strict=True):
         torch.testing.assert_close(values, Plain().predict(*one)[0])
         assert seconds > 0
+
+
+# What a lane would compute wrongly trains alone
+
+
+class OnlyTrained(Objective):
+    """Asks of its parameters what a lane's stand-ins do not know."""
+
+    def penalty(self):
+        return 5 * sum(p.square().sum() for p in self.network.parameters() if p.requires_grad)
+
+
+class Counting(Objective):
+    """Replaces a buffer at each step."""
+
+    def __init__(self, network, loss):
+        super().__init__(network, loss)
+        self.register_buffer("seen", torch.tensor(0.0))
+
+    def penalty(self):
+        self.seen = self.seen + 1
+        return 0.01 * self.seen * self.network[0].weight.square().sum()
+
+
+def masked_by_a_hook():
+    network = made("linear", 0)
+    network[0].weight.register_hook(lambda gradient: gradient * 0)
+    return Objective(network, squared_error)
+
+
+def sharing_memory():
+    network = made("linear", 0)
+    network[2].weight = nn.Parameter(network[0].bias.detach().view(1, 7))
+    return Objective(network, squared_error)
+
+
+@pytest.mark.parametrize(
+    ("build", "why"),
+    [
+        (lambda: OnlyTrained(made("linear", 0), squared_error), "the loss in a lane is"),
+        (lambda: Counting(made("linear", 0), squared_error), "changes what the objective holds"),
+        (masked_by_a_hook, "has hooks"),
+        (sharing_memory, "shares memory"),
+    ],
+)
+def test_a_forward_that_means_something_else_in_a_lane_trains_alone(build, why):
+    recipe = Recipe(optimizer="sgd", learning_rate=0.01, batch_size=16)
+    lanes, results = trained(Lanes(), [job(s, recipe, 10, objective=build()) for s in range(2)])
+    plain, _ = trained(Plain(), [job(s, recipe, 10, objective=build()) for s in range(2)])
+    assert all(result.engine == "plain" and why in result.note for result in results), results
+    assert all(same(one, other) for one, other in zip(lanes, plain, strict=True))
+
+
+def test_a_gradient_that_is_not_finite_spares_lanes_that_do_not_train_that_weight():
+    """A lane beside one that trains the root of 0 is what it is alone."""
+
+    class Rooted(nn.Module):
+        def __init__(self, trains):
+            super().__init__()
+            self.layer = made("linear", 0)
+            self.rooted = nn.Parameter(torch.zeros(3), requires_grad=trains)
+
+        def forward(self, inputs):
+            return self.layer(inputs) + self.rooted.sqrt().sum() * 0.1
+
+    recipe = Recipe(learning_rate=0.01, batch_size=16, clip_norm=1.0)
+    jobs = [job(0, recipe, 10, objective=Objective(Rooted(trains), squared_error)) for trains in (True, False)]
+    _, results = trained(Lanes(), jobs)
+    assert [result.diverged for result in results] == [True, False]
+
+
+# Trials side by side
+
+
+def side_by_side(*objectives, seconds=60.0, steps=50):
+    """Each objective's training as a trial of its own would ask for it; the results, or what was raised."""
+    together = Together()
+
+    def trial(objective):
+        deadline = time.monotonic() + seconds
+        try:
+            with time_limit(seconds):
+                return Fit(together, Recipe(batch_size=16), 3, steps, deadline=deadline)([objective], EXAMPLES)[0]
+        except (Exception, TrialTimeout) as error:  # what a trial makes a row of
+            return error
+
+    return together.run([lambda one=one: trial(one) for one in objectives])
+
+
+class Slow(nn.Module):
+    """Cannot be a lane, and takes a hundredth of a second a step."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(8, 1)
+        self.register_forward_hook(lambda *_: time.sleep(0.01))
+
+    def forward(self, inputs):
+        return self.layer(inputs)
+
+
+class Hanging(nn.Linear):
+    def forward(self, inputs):
+        time.sleep(100)
+
+
+def test_waiting_for_others_does_not_count_against_a_trials_limit():
+    """Four trainings of half a second, one after the other, under a limit of one and a half."""
+    results = side_by_side(*(Objective(Slow(), squared_error) for _ in range(4)), seconds=1.5)
+    assert [getattr(result, "steps", result) for result in results] == [50] * 4
+
+
+def test_a_trial_that_hangs_is_the_only_one_out_of_time():
+    healthy = [Objective(made("linear", seed), squared_error) for seed in range(2)]
+    results = side_by_side(healthy[0], Objective(Hanging(8, 1), squared_error), healthy[1], seconds=1.0)
+    assert isinstance(results[1], TrialTimeout)
+    assert [results[0].steps, results[2].steps] == [50, 50]
+
+
+def test_a_trial_that_raises_harms_no_other():
+    def broken(network, batch):
+        raise ValueError("the task's own mistake")
+
+    good, bad, late = side_by_side(
+        Objective(made("linear", 0), squared_error),
+        Objective(made("linear", 1), broken),
+        Objective(made("linear", 2), squared_error),
+    )
+    assert isinstance(bad, ValueError)
+    assert (good.steps, good.lanes, late.steps) == (50, 2, 50)
+
+
+def test_a_network_that_cannot_be_predicted_in_lanes_is_predicted_alone():
+    network = made("linear", 0)
+    network.register_forward_hook(lambda *_: None)
+    together = Together()
+
+    def predict(net, batch):
+        return net(batch["inputs"])
+
+    (answer,) = together.run([lambda: together.predict(predict, network, EXAMPLES)])
+    assert answer[0].shape == (40, 1)
+
+
+def test_each_trial_keeps_its_random_state_while_others_run():
+    """What a trial draws after a training does not depend on who trained beside it."""
+    together = Together()
+
+    def trial(seed):
+        with seeds.seeded(str(seed), "trial"):
+            first = torch.rand(3)
+            Fit(together, Recipe(batch_size=16), 3, 5)([Objective(made("linear", seed), squared_error)], EXAMPLES)
+            return torch.cat([first, torch.rand(3)])
+
+    many = together.run([lambda seed=seed: trial(seed) for seed in range(4)])
+    for seed in range(4):
+        (alone,) = together.run([lambda seed=seed: trial(seed)])
+        assert torch.equal(alone, many[seed])
