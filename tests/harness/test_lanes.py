@@ -486,7 +486,7 @@ def side_by_side(*objectives, seconds=60.0, steps=50):
         try:
             with time_limit(seconds):
                 return Fit(together, Recipe(batch_size=16), 3, steps, deadline=deadline)([objective], EXAMPLES)[0]
-        except (Exception, TrialTimeout) as error:  # what a trial makes a row of
+        except (Exception, TrialTimeout) as error:  # noqa: BLE001 - what a trial makes a row of
             return error
 
     return together.run([lambda one=one: trial(one) for one in objectives])
