@@ -25,7 +25,6 @@ from harness.data import Examples, size
 from harness.engines.lanes import Asked, Lanes, Predicted, complete, seconds_left
 from harness.engines.plain import Plain
 from harness.engines.structure import NotLaned
-from harness.errors import TrialTimeout
 from harness.evaluate import Predict
 from harness.fit import Fitted, Job
 
@@ -109,14 +108,8 @@ class Together:
 
     def _train(self, jobs: list[Job]) -> list[list[Fitted | BaseException]]:
         """Train jobs together; where that takes longer than all of them may, each alone, which finds the guilty one."""
-        try:
-            with time_limit(sum(seconds_left(job) for job in jobs)):
-                return self.lanes.train_together(jobs)
-        except TrialTimeout:
-            return [
-                [NotLaned("the lanes together took longer than all their time limits") for _ in job.objectives]
-                for job in jobs
-            ]
+        with time_limit(sum(seconds_left(job) for job in jobs)):
+            return self.lanes.train_together(jobs)
 
 
 class _Surroundings:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from harness import data
+from harness.cost import uninterrupted
 from harness.draws import own_draws, step_seed
 from harness.engines.plain import CHECK_EVERY
 from harness.engines.structure import NotLaned, structure
@@ -68,9 +69,10 @@ def train_in_lanes(lanes: list[Lane]) -> None:
         losses.append(computation.step(step))
         if (step + 1) % CHECK_EVERY == 0 or step + 1 == steps:
             finite = computation.finite(losses, last=step + 1 == steps).tolist()
-            seconds = time.perf_counter() - started
-            ends = _ends(computation.alive, finite, seconds, step + 1, steps, losses[-1].tolist(), len(lanes))
-            computation.remove(ends)
+            seconds, last_losses = time.perf_counter() - started, losses[-1].tolist()
+            with uninterrupted():  # a lane has its result if and only if its objective has its weights
+                ends = _ends(computation.alive, finite, seconds, step + 1, steps, last_losses, len(lanes))
+                computation.remove(ends)
             if not computation.alive:
                 return
             started, losses = time.perf_counter(), []

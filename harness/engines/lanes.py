@@ -16,6 +16,7 @@ from harness.engines.computation import Lane, predict_in_lanes, train_in_lanes
 from harness.engines.footprint import lane_bytes
 from harness.engines.plain import Plain
 from harness.engines.structure import NotLaned, structure
+from harness.errors import TrialTimeout
 from harness.evaluate import Predict
 from harness.fit import Fitted, Job
 
@@ -70,9 +71,13 @@ class Lanes:
                 lane.result = reason
             except Exception as error:  # noqa: BLE001 - it trains alone, and what is wrong is then its own
                 lane.result = NotLaned(_first_line(error))
-        for group in groups.values():
-            for chunk in _even(group, self._at_once(group[0])):
-                _in_halves_if_too_large(chunk, train_in_lanes)
+        try:
+            for group in groups.values():
+                for chunk in _even(group, self._at_once(group[0])):
+                    _in_halves_if_too_large(chunk, train_in_lanes)
+        except TrialTimeout:  # of all together: what has a result keeps it, the others find out alone whose it was
+            for lane in (lane for group in groups.values() for lane in group if lane.result is None):
+                lane.result = NotLaned("the lanes together took longer than all their time limits")
         return [[_result(lane) for lane in mine] for mine in lanes]
 
     def predict_together(self, asked: Sequence[Asked]) -> list[Predicted | NotLaned]:

@@ -493,12 +493,12 @@ def side_by_side(*objectives, seconds=60.0, steps=50):
 
 
 class Slow(nn.Module):
-    """Cannot be a lane, and takes a hundredth of a second a step."""
+    """Cannot be a lane, and takes a fiftieth of a second a step."""
 
     def __init__(self):
         super().__init__()
         self.layer = nn.Linear(8, 1)
-        self.register_forward_hook(lambda *_: time.sleep(0.01))
+        self.register_forward_hook(lambda *_: time.sleep(0.02))
 
     def forward(self, inputs):
         return self.layer(inputs)
@@ -510,14 +510,14 @@ class Hanging(nn.Linear):
 
 
 def test_waiting_for_others_does_not_count_against_a_trials_limit():
-    """Four trainings of half a second, one after the other, under a limit of one and a half."""
-    results = side_by_side(*(Objective(Slow(), squared_error) for _ in range(4)), seconds=1.5)
-    assert [getattr(result, "steps", result) for result in results] == [50] * 4
+    """Six trainings of a second, one after the other, under a limit of four."""
+    results = side_by_side(*(Objective(Slow(), squared_error) for _ in range(6)), seconds=4.0)
+    assert [getattr(result, "steps", result) for result in results] == [50] * 6
 
 
 def test_a_trial_that_hangs_is_the_only_one_out_of_time():
     healthy = [Objective(made("linear", seed), squared_error) for seed in range(2)]
-    results = side_by_side(healthy[0], Objective(Hanging(8, 1), squared_error), healthy[1], seconds=1.0)
+    results = side_by_side(healthy[0], Objective(Hanging(8, 1), squared_error), healthy[1], seconds=3.0)
     assert isinstance(results[1], TrialTimeout)
     assert [results[0].steps, results[2].steps] == [50, 50]
 
