@@ -243,9 +243,9 @@ def run_pack(trials: Sequence[Trial], store: Store, exclusive_device: bool = Fal
 
     What lanes share is made first, all of it side by side: source models, then prepared networks.
     """
+    store.forget_failures()
     if trials[0].engine != "lanes":
         return [run(trial, store, exclusive_device) for trial in trials]
-    store.forget_failures()
     train_sources(trials, store)
     prepared = {trial.prepare_key: trial for trial in trials if _prepares(trial)}
     store.together.run([partial(_ahead, trial, partial(_prepare, trial, store)) for trial in prepared.values()])
