@@ -15,24 +15,26 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C import _functorch
 from torch.nn import functional as F
 
 
 @contextmanager
-def own_draws(seed: Tensor, in_lanes: bool = False) -> Iterator[None]:
-    """Inside the block `torch.nn.functional`, and so every layer built on it, draws dropout from `seed`.
+def own_draws(seed: Tensor, step: int = 0, in_lanes: bool = False) -> Iterator[None]:
+    """Inside the block `torch.nn.functional`, and so every layer built on it, draws dropout from (seed, step).
 
     Covered are dropout of elements and of whole channels, and attention's own; alpha dropout is not. With `in_lanes`
     attention and batch normalisation are written out in operations of which vmap makes batched ones that give every
-    lane the same bits whatever their number. Shapes: seed (), int64; under vmap one per lane.
+    lane the same bits whatever their number, and group normalisation takes one call of torch's kernel for all lanes.
+    Shapes: seed (), int64; under vmap one per lane.
     """
     calls = itertools.count(1)
-    drop = partial(_dropout, seed, calls)
+    drop = partial(_dropout, seed, step, calls)
     changed: dict[str, Any] = {"dropout": drop, "scaled_dot_product_attention": partial(_attention, drop, in_lanes)}
     for name, spatial in (("dropout1d", 1), ("dropout2d", 2), ("dropout3d", 3)):
         changed[name] = partial(drop, spatial=spatial)
     if in_lanes:
-        changed["batch_norm"] = _batch_norm
+        changed |= {"batch_norm": _batch_norm, "group_norm": _group_norm}
     before = {name: getattr(F, name) for name in changed}
     try:
         for name, function in changed.items():
@@ -43,13 +45,9 @@ def own_draws(seed: Tensor, in_lanes: bool = False) -> Iterator[None]:
             setattr(F, name, function)
 
 
-def step_seed(seed: Tensor, step: int) -> Tensor:
-    """The seed of one step's draws. Shapes: as the seed."""
-    return _mix(seed + step)
-
-
 def _dropout(
     seed: Tensor,
+    step: int,
     calls: Iterator[int],
     input: Tensor,
     p: float = 0.5,
@@ -63,7 +61,7 @@ def _dropout(
         return input * 0.0
     shape = input.shape[: input.dim() - spatial]
     place = torch.arange(math.prod(shape), device=input.device).view(*shape, *(1,) * spatial)
-    keep = _uniform(_mix(seed + next(calls)) + place) >= p
+    keep = _uniform(_mix(_mix(seed + step) + next(calls)) + place) >= p
     return input * keep.to(input.dtype) / (1 - p)
 
 
@@ -132,6 +130,30 @@ def _batch_norm(
     if weight is not None:
         output = output * weight.view(shape)
     return output if bias is None else output + bias.view(shape)
+
+
+_torch_group_norm = F.group_norm
+
+
+def _group_norm(
+    input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+) -> Tensor:
+    """Group normalisation of all lanes at once, their channels side by side as grouped convolutions leave them.
+
+    vmap's own rule normalises first and then scales and shifts in passes of their own: four times as slow.
+    """
+    level = _functorch.maybe_get_level(input)
+    lanes = [given is not None and _functorch.maybe_get_level(given) == level for given in (input, weight, bias)]
+    if level is None or level < 1 or not _functorch.is_batchedtensor(input) or not all(lanes):
+        return _torch_group_norm(input, num_groups, weight, bias, eps)
+    whole, weights, biases = (
+        _functorch.get_unwrapped(given).movedim(_functorch.maybe_get_bdim(given), place)
+        for given, place in ((input, 1), (weight, 0), (bias, 0))
+    )
+    flat = whole.reshape(whole.shape[0], -1, *whole.shape[3:])
+    groups = num_groups * whole.shape[1]
+    normal = _torch_group_norm(flat, groups, weights.reshape(-1), biases.reshape(-1), eps)
+    return _functorch._add_batch_dim(normal.view(whole.shape), 1, level)
 
 
 def _signed(value: int) -> int:

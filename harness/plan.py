@@ -25,7 +25,7 @@ PROTOCOL: Final = 1
 TUNING_SEED: Final = 10_000
 """Tuning seeds are 10000, 10001, ...; final seeds 0, 1, ...: never shared."""
 
-PACK_LANES: Final = {"cpu": 48, "cuda": 4096}
+PACK_LANES: Final = {"cpu": 64, "cuda": 4096}
 """Lanes of a pack at most. On a CPU a step of more costs in proportion, and more packs share the work more evenly; a
 GPU has one worker, whose lanes are to fill it."""
 
@@ -257,13 +257,15 @@ def next_attempt(trial: Trial, attempt: int) -> Trial:
 def packs(trials: Iterable[Trial], slots: int = 1, device: str = "cpu") -> list[Pack]:
     """Trials that run on one worker, in plan order. No score depends on which trials share a pack.
 
-    Plain trials: one stage, task, label and seed, which share source and prepared networks. Lanes: one stage, task,
-    label and target size, in as many equal packs as keep `slots` workers busy and none above PACK_LANES.
+    Plain trials: one stage, task, label and seed, which share source and prepared networks. Lanes: one stage, task and
+    number of examples in a batch, since the objectives of several labels are often of one structure; in as many equal
+    packs as keep `slots` workers busy and none above PACK_LANES.
     """
     groups: dict[object, list[Trial]] = {}
     for trial in trials:
-        together = trial.target_size if trial.engine == "lanes" else ("seed", trial.seed)
-        groups.setdefault((trial.stage, trial.task, trial.label, together), []).append(trial)
+        batch = min(trial.task.recipe.batch_size, training_size(trial.target_size))
+        together = batch if trial.engine == "lanes" else (trial.label, trial.seed)
+        groups.setdefault((trial.stage, trial.task, trial.engine, together), []).append(trial)
     return [Pack("trials", part) for group in groups.values() for part in _parts(group, slots, PACK_LANES[device])]
 
 

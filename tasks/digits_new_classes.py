@@ -17,7 +17,7 @@ from harness.task import Datasets, Examples, Recipe, Task
 
 SEED = 1998
 CLASSES = 5
-IMAGE, CANVAS, FEATURES = 8, 10, 48
+IMAGE, CANVAS, FEATURES = 8, 10, 32
 SOURCE_TRAIN, TARGET_POOL = 600, 490
 COPIES = 4
 
@@ -32,16 +32,16 @@ class DigitsNewClasses(Task):
     on, each at 4 places, and 301 to test on. Target: classes 5-9 as labels 0-4, a pool of 490 images and a test of 406,
     each at one place. No image is in two splits. The metric is the accuracy.
     Shapes: inputs (examples, 1, 10, 10), float32 in [0, 1]; targets (examples,), int64. The network has two
-    convolutions with GroupNorm, the maximum of each feature over the image, and a linear head: 7,493 parameters.
-    Anchors: 0.513 = scratch at n = 25, 0.969 = fine-tuning on the whole pool; means over ten seeds, 500 steps,
-    plain engine (standard errors 0.020 and 0.003).
+    convolutions with GroupNorm, the maximum of each feature over the image, and a linear head: 3,945 parameters.
+    Anchors: 0.509 = scratch at n = 25, 0.953 = fine-tuning on the whole pool; means over twenty seeds, 500 steps,
+    engine lanes (standard errors 0.010 and 0.001).
     """
 
     name = "digits_new_classes"
-    version = "1"
+    version = "2"
     metric = "accuracy"
     higher_is_better = True
-    recipe = Recipe(learning_rate=2e-3, batch_size=32, schedule="cosine", source_steps=600)
+    recipe = Recipe(learning_rate=2e-3, batch_size=16, schedule="cosine", source_steps=600)
 
     def datasets(self) -> Datasets:
         from sklearn.datasets import load_digits  # slow to import, needed here only
@@ -72,9 +72,9 @@ class DigitsNewClasses(Task):
     def network(self) -> nn.Module:
         return nn.Sequential(
             OrderedDict(
-                block1=_block(1, 16, stride=2),
-                block2=_block(16, FEATURES, stride=1),
-                anywhere=nn.Sequential(nn.MaxPool2d(CANVAS // 2), nn.Flatten()),
+                block1=_block(1, 12, kernel=4, stride=2),
+                block2=_block(12, FEATURES, kernel=3, stride=1),
+                anywhere=nn.Sequential(nn.MaxPool2d(2), nn.Flatten()),
                 head=self.new_head(),
             )
         )
@@ -83,7 +83,7 @@ class DigitsNewClasses(Task):
         return nn.Linear(FEATURES, CLASSES)
 
     def anchors(self) -> tuple[float, float] | None:
-        return 0.513, 0.969
+        return 0.509, 0.953
 
     @staticmethod
     def loss(network: nn.Module, batch: Examples) -> Tensor:
@@ -94,5 +94,5 @@ class DigitsNewClasses(Task):
         return float((predictions.argmax(1) == examples["targets"]).double().mean())
 
 
-def _block(inputs: int, outputs: int, stride: int) -> nn.Module:
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1), nn.GroupNorm(4, outputs), nn.ReLU())
+def _block(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, stride=stride), nn.GroupNorm(4, outputs), nn.ReLU())

@@ -13,6 +13,7 @@ import random
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -22,7 +23,7 @@ from torch.func import functional_call, vmap
 
 from harness import data
 from harness.cost import uninterrupted
-from harness.draws import own_draws, step_seed
+from harness.draws import own_draws
 from harness.engines.plain import CHECK_EVERY
 from harness.engines.structure import NotLaned, structure
 from harness.engines.tails import Tails
@@ -81,7 +82,7 @@ def train_in_lanes(lanes: list[Lane]) -> None:
 def _look(lane: Lane) -> Tails:
     """Watch one step of a copy of a lane. Raises: NotLaned if its forward computes something else than alone."""
     alone, tried = copy.deepcopy(lane.objective), copy.deepcopy(lane.objective)
-    seed = step_seed(torch.tensor(lane.draw_seed, device=lane.job.order.device), 0)
+    seed = torch.tensor(lane.draw_seed, device=lane.job.order.device)
     batch = {name: tensor[lane.job.order[0]] for name, tensor in lane.job.examples.items()}
     held, buffers = structure(alone), dict(alone.named_buffers())
     drawn = _python_draws()
@@ -161,6 +162,7 @@ class _Computation:
             torch.tensor([rate * mine[name].requires_grad for rate, mine in zip(rates, parameters, strict=True)])
             for name in names
         ]
+        self.tied = _tied(self.module)
         self.update: LaneUpdate | None = None
 
     def step(self, step: int) -> Tensor:
@@ -170,7 +172,7 @@ class _Computation:
         batch = {
             n: t.index_select(0, index.flatten()).view(lanes, width, *t.shape[1:]) for n, t in self.examples.items()
         }
-        losses = vmap(self._loss)(self.trained, self.fixed, self.buffers, batch, step_seed(self.seeds, step))
+        losses = vmap(partial(self._loss, step))(self.trained, self.fixed, self.buffers, batch, self.seeds)
         if losses.shape != (lanes,):
             raise NotLaned(f"the loss has shape {tuple(losses.shape[1:])}, expected a scalar")
         gradients = torch.autograd.grad(losses.sum(), list(self.trained.values()), materialize_grads=True)
@@ -181,14 +183,15 @@ class _Computation:
 
     def _loss(
         self,
+        step: int,
         trained: dict[str, Tensor],
         fixed: dict[str, Tensor],
         buffers: dict[str, Tensor],
         batch: data.Examples,
         seed: Tensor,
     ) -> Tensor:
-        with own_draws(seed, in_lanes=True):
-            loss: Tensor = functional_call(self.module, (trained, fixed, buffers), (batch,))
+        with own_draws(seed, step, in_lanes=True):
+            loss: Tensor = functional_call(self.module, (trained, fixed, buffers), (batch,), tie_weights=self.tied)
         return loss
 
     def _make_update(self, gradients: Sequence[Tensor]) -> LaneUpdate:
@@ -233,6 +236,12 @@ class _Computation:
                 parameter.copy_(self.trained[name][place])
         for name, buffer in lane.objective.named_buffers():
             buffer.copy_(self.buffers[name][place])
+
+
+def _tied(module: nn.Module) -> bool:
+    """True if a parameter or buffer has two names: torch then looks for the second one at every call, which is slow."""
+    every = (*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False))
+    return len(every) > len({id(tensor) for _, tensor in every})
 
 
 def _padded(items: list[T], extra: int) -> list[T]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.data import Examples
-from harness.draws import own_draws, step_seed
+from harness.draws import own_draws
 from harness.engines.update import clip, make_update
 from harness.evaluate import Predict, predictions
 from harness.fit import Fitted, Job, all_finite
@@ -48,7 +48,7 @@ def _train(objective: Objective, job: Job, draw_seed: int) -> Fitted:
     seed = torch.tensor(draw_seed, device=job.order.device)
     for step, index in enumerate(job.order):
         batch = {name: tensor[index] for name, tensor in job.examples.items()}
-        with own_draws(step_seed(seed, step)):
+        with own_draws(seed, step):
             loss = objective(batch)
         gradients = list(torch.autograd.grad(loss, parameters, materialize_grads=True))
         if job.recipe.clip_norm is not None:

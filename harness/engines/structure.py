@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from harness.objective import Objective
+
 
 class NotLaned(Exception):  # noqa: N818 - an outcome: the objective trains on the plain engine, and the row says why
     """This objective cannot be a lane; the message is the reason."""
@@ -56,14 +58,24 @@ def structure(module: nn.Module) -> Hashable:
         if isinstance(child, nn.modules.conv._ConvTransposeNd):
             raise NotLaned(f"{name or type(child).__name__} is a transposed convolution")
         skipped = _OWN.union(getattr(child, "bookkeeping", ()), () if _has_mode(child) else ("training",))
-        kind = parametrize.type_before_parametrizations(child)
+        kind = _computes(parametrize.type_before_parametrizations(child))
         held = tuple((key, _value(value)) for key, value in sorted(vars(child).items()) if key not in skipped)
         parts.append((name, kind, held))
     return (tuple(parts), _tensors(module))
 
 
+def _computes(kind: type) -> type:
+    """The class whose forward a class has: an objective that adds no penalty is the loss, whatever else it does."""
+    if not issubclass(kind, Objective):
+        return kind
+    same = all(getattr(kind, name) is getattr(Objective, name) for name in ("forward", "penalty", "__call__"))
+    return Objective if same else kind
+
+
 def _has_mode(module: nn.Module) -> bool:
     """True if the module may compute something else in training than in evaluation."""
+    if isinstance(module, Objective):
+        return _computes(type(module)) is not Objective
     return type(module).__module__ not in _MODELESS or isinstance(module, _WITH_MODE)
 
 

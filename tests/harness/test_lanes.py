@@ -298,6 +298,37 @@ def test_a_network_with_hooks_is_no_lane():
         structure(network)
 
 
+class Reporting(Objective):
+    """Minimises the plain loss, and says more about it."""
+
+    bookkeeping = ("said",)
+
+    def __init__(self, network, loss, said):
+        super().__init__(network, loss)
+        self.said = said
+
+    def report(self):
+        return {"said": self.said}
+
+
+def test_objectives_that_add_no_penalty_are_lanes_of_one_computation():
+    """Whatever class of method they belong to, and whatever they train: it is all the loss of the same network."""
+    recipe = Recipe(learning_rate=0.01, batch_size=16)
+
+    def jobs():
+        probe = Reporting(made("linear", 1), squared_error, "b")
+        for parameter in [*probe.network.parameters()][:-2]:
+            parameter.requires_grad_(False)
+        kinds = (Objective(made("linear", 0), squared_error), probe, Scaled(made("linear", 2), squared_error, 0.1))
+        return [job(seed, recipe, 20, objective=kind) for seed, kind in enumerate(kinds)]
+
+    states, results = trained(Lanes(), jobs())
+    plain, _ = trained(Plain(), jobs())
+    assert [r.lanes for r in results] == [2, 2, 1]
+    for one, other in zip(states, plain, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
 class Scaled(Objective):
     """Keeps its strength as a plain number."""
 
