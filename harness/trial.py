@@ -29,7 +29,10 @@ Row = dict[str, Any]
 
 
 def run(trial: Trial, store: Store, exclusive_device: bool = False) -> Row:
-    """The trial's row, whatever happens, and with it its learning curve under CURVE. Raises: KeyboardInterrupt, and nothing else."""
+    """The trial's row, whatever happens, and in it the learning curve under CURVE.
+
+    Raises: KeyboardInterrupt, and nothing else.
+    """
     row = describe(trial)
     measured: Row = {"started_at": datetime.now(UTC), "extra": _task_remarks(trial)}
     cost.reset_peak_memory(store.device)

@@ -30,7 +30,7 @@ split, value    ``train``: the objective's value, penalty included, on the last 
 
 
 def read(folder: str | Path) -> pa.Table:
-    """The curves of the rows that `results.table.read` gives, in the order of key and step; what has no row is left out.
+    """The curves of the rows that `results.table.read` gives, in the order of key and step, and of no other attempt.
 
     An attempt that was killed between the commit of its curve and of its row has the same number as the one that
     replaced it: one file alone speaks for an attempt. An unreadable file is left out with a warning that names it.
