@@ -93,20 +93,24 @@ def _connect(files: Path, scratch: str) -> tuple[bool, str]:
 
     wandb takes what is said here from the environment alone: as an argument, the mode asks for a key all the same.
     """
-    for name in ("WANDB_SWEEP_ID", "WANDB_LAUNCH", "WANDB_SERVICE"):  # of a run of wandb's that started this program
-        os.environ.pop(name, None)
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        if not os.environ[name] or name in ("WANDB_SWEEP_ID", "WANDB_LAUNCH", "WANDB_SERVICE"):  # of a surrounding run
+            del os.environ[name]
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     os.environ["WANDB_CACHE_DIR"] = os.environ["WANDB_DATA_DIR"] = scratch
     import wandb
 
+    try:
+        wandb.setup(_settings(x_graphql_retry_max=2))
+    except (ValueError, wandb.Error) as error:
+        raise UserError(f"--wandb: wandb cannot read its settings: {_one_line(error)}") from error
     why = "WANDB_MODE=offline" if os.environ.get("WANDB_MODE") in ("offline", "dryrun") else ""
     if not why:
-        wandb.setup(_settings(x_graphql_retry_max=2))
         try:
             why = "" if wandb.login(prompt=False, verify=True) else "no key is set"
         except wandb.Error as error:
-            why = " ".join(str(error).split())
-        wandb.teardown()
+            why = _one_line(error)
+    wandb.teardown()
     if why:
         os.environ["WANDB_MODE"], os.environ["WANDB_DATA_DIR"] = "offline", str(files)
     return not why, why
@@ -159,7 +163,7 @@ class _Pusher:
             try:
                 self._push(run)
             except Exception as error:  # noqa: BLE001 - what wandb raises is a run that did not arrive, and is named
-                refused.append(f"{run.name}: {type(error).__name__}: {' '.join(str(error).split())}"[:500])
+                refused.append(f"{run.name}: {type(error).__name__}: {_one_line(error)}")
                 in_a_row += 1
                 if in_a_row == IN_A_ROW:
                     break
@@ -170,7 +174,8 @@ class _Pusher:
             record.flush()
             time.sleep(max(0.0, started + self.pause - time.monotonic()))
         os.fsync(record.fileno())
-        wandb.teardown()
+        with contextlib.suppress(Exception):  # raised where its service process has died; the runs have said so
+            wandb.teardown()
         return brought, refused
 
     def _push(self, run: Tracked) -> None:
@@ -223,6 +228,11 @@ def _record_name(project: str, online: bool) -> str:
     digest = hashlib.sha256("\n".join([project, *place]).encode()).hexdigest()[:8]
     slug = re.sub(r"[^A-Za-z0-9_-]+", "_", project)[:80]
     return f"{'online' if online else 'offline'}-{slug}-{digest}.txt"
+
+
+def _one_line(error: Exception) -> str:
+    line = " ".join(str(error).split())
+    return line if len(line) <= 300 else f"{line[:300]}…"
 
 
 def _shown(text: str) -> str:
