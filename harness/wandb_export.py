@@ -74,9 +74,9 @@ def export(
     target = folder / FOLDER
     ids, board = run_ids(project, campaign, rows), tracked_leaderboard(project, campaign, rows)
     try:
-        target.mkdir(parents=True, exist_ok=True)
         with contextlib.redirect_stdout(sys.stderr), tempfile.TemporaryDirectory(prefix="pacbench-wandb-") as scratch:
             online, why = _connect(target / "wandb", scratch)
+            target.mkdir(parents=True, exist_ok=True)
             with _record(target / _record_name(project, online)) as (record, known):
                 new = [place for place, name in enumerate(ids) if f"{name} 1" not in known]
                 runs = tracked_rows([ids[place] for place in new], rows.take(pa.array(new, pa.int64())), points)

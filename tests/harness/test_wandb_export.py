@@ -128,8 +128,8 @@ def test_online_runs_are_sent_once(export, campaign):
         before = copy.deepcopy(online.runs)
         assert export(**reached).stdout.startswith("0 new runs ")
         (record,) = (campaign / "export").glob("*.txt")
-        record.unlink()
-        assert export(**reached).stdout.startswith("25 new runs ")
+        record.write_text("".join(record.read_text().splitlines(keepends=True)[:-5]))
+        assert export(**reached).stdout.startswith("5 new runs ")
         after = online.runs
     assert [run["jobType"] for run in before.values()].count("leaderboard") == 1
     assert set(after) == set(before)
@@ -195,7 +195,7 @@ def test_hostile_labels_are_shortened_where_shown_and_kept_in_the_config(kind, e
     assert {path.name for path in campaign.iterdir()} == inside
 
 
-@pytest.mark.parametrize("project", ["", "  ", "a/b", "a\\b", "a:b", "50%", "x" * 129, "a\nb", "a\x00b"[:2] + "\x1b"])
+@pytest.mark.parametrize("project", ["", "  ", "a/b", "a\\b", "a:b", "50%", "x" * 129, "a\nb", "a\x1bb"])
 def test_a_project_that_wandb_would_refuse(project, export, campaign):
     assert_refused(export(project), "--wandb", "expected a project's name")
     assert not (campaign / "export").exists()

@@ -58,7 +58,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.answer(200, {})
 
-    do_PUT = do_GET = do_POST
+    do_PUT = do_GET = do_POST  # noqa: N815
 
     def graphql(self, operation, variables):
         runs = self.server.runs
@@ -89,7 +89,7 @@ class _Handler(BaseHTTPRequestHandler):
             "description": None,
             "sweepName": None,
             "historyLineCount": len(run["history"]),
-            "project": PROJECT,
+            "project": {**PROJECT, "name": run["project"]},
         }
 
     def resumable(self, name, run):
