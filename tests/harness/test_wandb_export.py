@@ -10,7 +10,9 @@ import json
 import pytest
 
 from harness.curves import CURVE, commit_curves
+from harness.errors import UserError
 from harness.ledger import Ledger
+from harness.wandb_export import check
 from results import curves, table
 from results.leaderboard import leaderboard
 from tests.harness.test_bad_input import assert_refused
@@ -171,33 +173,34 @@ def test_a_malformed_key_leaves_files(export, campaign):
     assert len(runs(campaign / "export" / "wandb")) == 25
 
 
-HOSTILE = {
-    "slashes": "a/b\\c/../d",
-    "long": "x" * 300,
-    "control": "a\x1b[31m\x00\n\u202eb",
-    "blank": " ",
-    "markup": "[/b]%s",
-}
+HOSTILE = ("a/b\\c/../d", "x" * 300, "x" * 299 + "y", "a\x1b[31m\x00\n\u202eb", " ", "[/b]%s", "../../../x")
 
 
-@pytest.mark.parametrize("kind", HOSTILE)
-def test_hostile_labels_are_shortened_where_shown_and_kept_in_the_config(kind, export, campaign):
-    label = HOSTILE[kind]
-    one_more_row(campaign, key="f" * 32, label=label, suite=label, config="{not json", seed=3)
+def test_hostile_labels_are_shortened_where_shown_and_kept_in_the_config(export, campaign):
+    for place, label in enumerate(HOSTILE):
+        one_more_row(campaign, key=f"hostile {place}", label=label, suite=label, config="{not json", seed=place + 2)
     process = export()
     assert process.returncode == 0, process.stderr
-    (run,) = [r for r in runs(campaign / "export" / "wandb").values() if r.config.get("key") == "f" * 32]
-    assert (run.config["label"], run.config["hyperparameters"]) == (label, "{not json")
-    for shown in (run.run.display_name, run.run.run_group, *run.run.tags):
-        assert 0 < len(shown) <= 128
-        assert shown.isprintable()
+    found = {run.config.get("key"): run for run in runs(campaign / "export" / "wandb").values()}
+    hostile = [found[f"hostile {place}"] for place in range(len(HOSTILE))]
+    for label, run in zip(HOSTILE, hostile, strict=True):
+        assert (run.config["label"], run.config["hyperparameters"]) == (label, "{not json")
+        for shown in (run.run.display_name, run.run.run_group, *run.run.tags):
+            assert 0 < len(shown) <= 128
+            assert shown.isprintable()
+    assert len({run.run.run_group for run in hostile}) == len(HOSTILE)
     inside = {"ledger", "curves", "selection", "cache", "export", "campaign.json"}
     assert {path.name for path in campaign.iterdir()} == inside
 
 
-@pytest.mark.parametrize("project", ["", "  ", "a/b", "a\\b", "a:b", "50%", "x" * 129, "a\nb", "a\x1bb"])
-def test_a_project_that_wandb_would_refuse(project, export, campaign):
-    assert_refused(export(project), "--wandb", "expected a project's name")
+@pytest.mark.parametrize("project", ["", "  ", "a/b", "a\\b", "a:b", "50%", "x" * 129, "a\nb", "a\x1bb", "a\x00b", "#"])
+def test_a_project_that_wandb_would_refuse(project):
+    with pytest.raises(UserError, match=r"^--wandb .*expected a project's name"):
+        check(project, 120)
+
+
+def test_a_refused_project_exports_nothing(export, campaign):
+    assert_refused(export("a/b"), "--wandb 'a/b'", "expected a project's name")
     assert not (campaign / "export").exists()
 
 
