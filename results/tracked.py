@@ -6,7 +6,7 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -46,7 +46,7 @@ class Tracked:
     failed: bool = False
     curve: tuple[tuple[int, float], ...] = ()
     table: tuple[tuple[str, ...], tuple[tuple[Any, ...], ...]] | None = None
-    version: str = field(default="1")
+    version: str = "1"
 
 
 def run_ids(project: str, campaign: dict[str, Any], rows: pa.Table) -> list[str]:
