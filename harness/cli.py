@@ -66,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("--out", type=Path, required=True, metavar="DIR", help="the campaign's folder")
     add.add_argument("--address", metavar="A", help="a running Ray cluster ('auto' finds it); else Ray starts here")
     add.add_argument("--retry-failed", action="store_true", help="run final trials again that are not done")
+    _wandb(add, "afterwards, export to this project of Weights & Biases")
 
     add = commands.add_parser("status", help="counts by status and by cell, and what is missing")
     add.add_argument("folder", type=Path, metavar="DIR")
@@ -88,9 +89,10 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("--board", type=Path, metavar="DIR", help="rows to compare with, beside those of DIR")
     _json(add)
 
-    add = commands.add_parser("export", help="one Parquet, CSV or Arrow file of all rows")
+    add = commands.add_parser("export", help="one Parquet, CSV or Arrow file of all rows, or runs of wandb")
     add.add_argument("folder", type=Path, metavar="DIR")
-    add.add_argument("file", type=Path, metavar="FILE")
+    add.add_argument("file", type=Path, nargs="?", metavar="FILE")
+    _wandb(add, "instead of FILE: rows and curves as runs of this project of Weights & Biases")
     return top
 
 
@@ -101,6 +103,12 @@ def _suite(add: argparse.ArgumentParser) -> None:
 
 def _folders(add: argparse.ArgumentParser) -> None:
     add.add_argument("folders", type=Path, nargs="+", metavar="DIR", help="one or more campaign folders")
+
+
+def _wandb(add: argparse.ArgumentParser, purpose: str) -> None:
+    add.add_argument("--wandb", metavar="PROJECT", help=purpose)
+    most = "runs sent in a minute at most (default 120)"
+    add.add_argument("--wandb-per-minute", type=float, default=120.0, metavar="N", help=most)
 
 
 def _json(add: argparse.ArgumentParser) -> None:

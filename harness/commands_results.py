@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from harness import commands_wandb
 from harness.errors import UserError, nearest
 from harness.record import read_record
 from results import table as tables
@@ -191,8 +192,12 @@ def compare_command(options: Namespace) -> int:
 
 
 def export_command(options: Namespace) -> int:
-    """Write all rows to one file."""
+    """Write all rows to one file, or bring them to a project of wandb."""
+    if (options.file is None) == (options.wandb is None):
+        raise UserError("export: expected either FILE or --wandb PROJECT")
     rows = read_rows([options.folder])
+    if options.wandb is not None:
+        return commands_wandb.export_rows(options, rows)
     try:
         tables.export(rows, options.file)
     except ValueError as error:

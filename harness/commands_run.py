@@ -16,7 +16,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from harness import plan, plugins, seeds
+from harness import commands_wandb, plan, plugins, seeds
 from harness import suite as suites
 from harness.campaign import Campaign
 from harness.data import copy
@@ -151,6 +151,8 @@ def calibrate(task: Task, engine: str) -> float:
 def run_command(options: Namespace) -> int:
     """Run or resume a suite; 1 if a trial of the campaign is not done or declined."""
     suite = load_suite(options.suite, options.set)
+    if options.wandb is not None:
+        commands_wandb.check(options)
     campaign = Campaign.open(options.out.expanduser().resolve(), suite)
     started = time.monotonic()
     from harness.run import FAILURES, run  # Ray is imported only where something runs
@@ -162,6 +164,8 @@ def run_command(options: Namespace) -> int:
     print(f"{sum(ran.values())} trials run, {len(statuses)} committed, {failures} failed; {took}", file=sys.stderr)
     if failures:
         print(f"the reasons: pacbench status {options.out}", file=sys.stderr)
+    if options.wandb is not None:
+        commands_wandb.export_after_run(options)
     return 1 if failures else 0
 
 

@@ -25,6 +25,7 @@ class Fitted:
 
     lanes: how many objectives trained in the same computation. seconds: the time this one took, in lanes its share.
     engine: the engine that trained it, and `note` the reason where that is not the one asked for.
+    curve: (steps taken, loss of the last batch) whenever the engine looked at the losses and found them finite.
     """
 
     steps: int
@@ -34,6 +35,7 @@ class Fitted:
     lanes: int = 1
     engine: str = "plain"
     note: str = ""
+    curve: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ import torch
 from ray import cloudpickle, tune
 
 from harness import trial as trials
+from harness.curves import commit_curves
 from harness.engines.allocator import keep_freed_memory, round_alike
 from harness.errors import UserError
 from harness.ledger import Ledger
@@ -54,7 +55,7 @@ class PackRunner(tune.Trainable):
         """One thread per worker; first calls are made here, untimed."""
         torch.set_num_threads(1)
         keep_freed_memory()
-        self.queue, self.alone = queue, alone
+        self.queue, self.folder, self.alone = queue, folder, alone
         self.ledger = Ledger(folder)
         self.store = Store(folder / "cache", torch.device("cuda" if cuda else "cpu"))
         trials.warm_up(self.store)
@@ -68,7 +69,7 @@ class PackRunner(tune.Trainable):
             trials.train_sources(pack.trials, self.store)
             return {"statuses": []}
         rows = trials.run_pack(pack.trials, self.store, self.alone)
-        self.ledger.append(rows)
+        self.ledger.append(commit_curves(self.folder, rows))
         return {"statuses": [row["status"] for row in rows]}
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from harness import cost, data, provenance, seeds
+from harness.curves import CURVE
 from harness.engines.plain import Plain
 from harness.errors import Declined, Diverged, TrialTimeout
 from harness.fit import Fit
@@ -28,7 +29,10 @@ Row = dict[str, Any]
 
 
 def run(trial: Trial, store: Store, exclusive_device: bool = False) -> Row:
-    """The trial's row, whatever happens. Raises: KeyboardInterrupt, and nothing else."""
+    """The trial's row, whatever happens, and in it the learning curve under CURVE.
+
+    Raises: KeyboardInterrupt, and nothing else.
+    """
     row = describe(trial)
     measured: Row = {"started_at": datetime.now(UTC), "extra": _task_remarks(trial)}
     cost.reset_peak_memory(store.device)
@@ -161,6 +165,7 @@ def _adapt_and_fit(trial: Trial, store: Store, network: nn.Module, new_head: boo
         (result,) = fit([objective], train)
     row["adapt_seconds"] = cost.now(store.device) - started - fit.untimed_seconds
     row["target_steps"] = result.steps
+    row[CURVE] = result.curve
     row["engine"], row["lanes"] = result.engine, result.lanes
     row["engine_reason"] = "; ".join(filter(None, (trial.engine_reason, result.note)))
     prepared_flops = row.get("training_flops", 0.0)

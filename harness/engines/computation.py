@@ -45,7 +45,10 @@ T = TypeVar("T")
 
 @dataclass
 class Lane:
-    """One objective on its way. seconds: its share of the time so far. source: hash of the examples it draws from."""
+    """One objective on its way. seconds: its share of the time so far. source: hash of the examples it draws from.
+
+    curve: as in `Fitted`.
+    """
 
     objective: Objective
     job: Job
@@ -53,6 +56,7 @@ class Lane:
     seconds_left: float
     seconds: float = 0.0
     source: str = ""
+    curve: tuple[tuple[int, float], ...] = ()
     result: Fitted | BaseException | None = None
 
 
@@ -63,6 +67,8 @@ def train_in_lanes(lanes: list[Lane]) -> None:
         for lane in lanes:
             lane.result = Fitted(steps, float("nan"), diverged=False, engine="lanes", lanes=len(lanes))
         return
+    for lane in lanes:
+        lane.curve = ()  # what did not fit into memory together begins again in halves
     tails = _look(lanes[0])
     computation = _Computation(lanes, tails.extra)
     started, losses = time.perf_counter(), []
@@ -118,9 +124,11 @@ def _ends(
     ends = []
     for lane, good, last_loss in zip(alive, finite, last_losses, strict=False):  # the stack may be padded
         lane.seconds += seconds / len(alive)
+        if good:
+            lane.curve += ((step, last_loss),)
         if not good or step == steps:
             loss = last_loss if good else float("nan")
-            lane.result = Fitted(step, loss, not good, lane.seconds, lanes=together, engine="lanes")
+            lane.result = Fitted(step, loss, not good, lane.seconds, together, "lanes", curve=lane.curve)
         elif lane.seconds > lane.seconds_left:
             lane.result = TrialTimeout()
         ends.append(lane.result is not None)

@@ -45,6 +45,7 @@ def _train(objective: Objective, job: Job, draw_seed: int) -> Fitted:
     update = make_update(parameters, job.recipe)
     objective.train()
     losses: list[Tensor] = []
+    curve: list[tuple[int, float]] = []
     seed = torch.tensor(draw_seed, device=job.order.device)
     for step, index in enumerate(job.order):
         batch = {name: tensor[index] for name, tensor in job.examples.items()}
@@ -58,8 +59,10 @@ def _train(objective: Objective, job: Job, draw_seed: int) -> Fitted:
         if (step + 1) % CHECK_EVERY == 0 or step + 1 == steps:
             job.check_time()
             if not all_finite(torch.stack(losses)):
-                return Fitted(step + 1, float("nan"), diverged=True, seconds=time.perf_counter() - started)
-            last_loss = float(losses[-1])
+                seconds = time.perf_counter() - started
+                return Fitted(step + 1, float("nan"), diverged=True, seconds=seconds, curve=tuple(curve))
+            curve.append((step + 1, float(losses[-1])))
             losses.clear()
     finite = all(all_finite(parameter.detach()) for parameter in parameters)
-    return Fitted(steps, last_loss, diverged=not finite, seconds=time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    return Fitted(steps, curve[-1][1], diverged=not finite, seconds=seconds, curve=tuple(curve))

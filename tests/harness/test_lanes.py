@@ -1,6 +1,7 @@
 """Lanes: equal to the plain engine, bitwise the same whoever trains beside them, and isolated from one another."""
 
 import copy
+import math
 import time
 from itertools import product
 
@@ -140,6 +141,32 @@ def test_every_layer_equals_the_plain_engine(kind):
     assert [(r.engine, r.note) for r in results] == [("lanes", "")] * 3
     for one, other in zip(lanes, plain, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=2e-5)
+
+
+def test_the_learning_curve_is_the_loss_at_each_look_and_at_the_end():
+    """On both engines, of a lane too that ends early; and a lane trained again in halves begins its curve anew."""
+    steps, calls = 2 * CHECK_EVERY + 7, []
+    recipe = Recipe(learning_rate=0.01, batch_size=8)
+
+    def short_of_memory(network, batch):
+        calls.append(None)
+        if len(calls) == CHECK_EVERY + 20:
+            raise MemoryError
+        return squared_error(network, batch)
+
+    def curves(engine, loss=squared_error):
+        jobs = [job(seed, recipe, steps, objective=Objective(made("linear", seed), loss)) for seed in range(3)]
+        return trained(engine, jobs)[1]
+
+    plain, in_lanes, halved = curves(Plain()), curves(Lanes()), curves(Lanes(), short_of_memory)
+    for one, other, again in zip(plain, in_lanes, halved, strict=True):
+        assert [step for step, _ in one.curve] == [CHECK_EVERY, 2 * CHECK_EVERY, steps]
+        assert one.curve[-1][1] == one.last_loss
+        torch.testing.assert_close(torch.tensor(one.curve), torch.tensor(other.curve), rtol=1e-4, atol=1e-6)
+        assert again.curve == other.curve
+    _, (diverged,) = trained(Lanes(), [job(0, recipe, steps, rate=1e30)])
+    assert diverged.diverged
+    assert all(math.isfinite(loss) for _, loss in diverged.curve)
 
 
 def test_batch_norm_learns_its_statistics_lane_by_lane_in_source_training():
