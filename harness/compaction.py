@@ -26,7 +26,7 @@ from results.committed import (
     read_files,
     read_manifest,
 )
-from results.parquet import Damaged
+from results.parquet import DamagedError
 from results.place import Place, make_folder, move, names, write_durably
 from results.schema import SCHEMA_VERSION
 from results.table import distinct
@@ -51,7 +51,8 @@ def compact(folder: Place, allowed: Callable[[], bool] = lambda: True) -> int:
 
     The rows go into one new file together with the newest merged files as long as those are not twice as large: there
     are then few files, and a row is written again some times only, however long the campaign. A commit that cannot be
-    read stays where it is. `allowed` is asked before anything changes. Raises: Damaged if the manifest is; OSError.
+    read stays where it is. `allowed` is asked before anything changes. Raises: DamagedError if the manifest is damaged;
+    OSError.
     """
     ledger = folder / LEDGER
     found = commits(folder)
@@ -124,7 +125,7 @@ def _compact_many(folder: Place, allowed: Callable[[], bool]) -> None:
     try:
         if len(commits(folder)) > MANY:
             compact(folder, allowed)
-    except (OSError, Damaged):
+    except (OSError, DamagedError):
         return
 
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from harness.compaction import set_aside
 from harness.errors import UserError
-from results import schema, table
+from results import repeats, schema, table
 from results.committed import LEDGER, MERGED, Gathered, content_name, gather
 from results.place import STAGED, Place, make_folder, names
 from results.place import write_durably as write_durably
@@ -59,6 +59,10 @@ class Ledger:
         for path, reason in gathered.damaged:
             warnings.warn(f"{path}: not a readable ledger file, left out ({reason})", stacklevel=2)
         return self._outcomes.select(list(OUTCOME))
+
+    def differing(self) -> list[repeats.Repeat]:
+        """Where a trial that was done twice has other scores the second time. What cannot be read is left out."""
+        return repeats.differing(gather(self.folder, repeats.COLUMNS).rows)
 
     def mend(self) -> None:
         """Move what cannot be read out of the way, each file with a message, and delete what killed writers left.

@@ -102,7 +102,9 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot read the suite ({error})") from error
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError as error:
+        raise UserError(f"{path}: not a suite: nested too deep") from error
+    except ValueError as error:  # TOMLDecodeError, and numbers of too many digits
         raise UserError(f"{path}: not valid TOML: {error}") from error
 
 
@@ -123,7 +125,7 @@ def override(raw: dict[str, Any], settings: list[str]) -> None:
                 raise UserError(f"--set {given}: {table!r} is not a table")
         try:
             place[last] = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):
             place[last] = text.strip()
 
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from results.errors import ResultsError
-from results.parquet import Damaged, read_parquet
+from results.parquet import DamagedError, read_parquet
 from results.place import Place, explain, names
 from results.schema import SCHEMA, SCHEMA_VERSION
 
@@ -53,21 +53,21 @@ class Manifest:
 
 
 def read_manifest(folder: Place) -> Manifest:
-    """The manifest of a campaign; an empty one if there is none. Raises: Damaged; ResultsError for a newer one."""
+    """The manifest of a campaign; an empty one if there is none. Raises: DamagedError; ResultsError for a newer one."""
     path = folder / LEDGER / MANIFEST
     try:
         if isinstance(path, Path) and path.exists() and not path.is_file():
-            raise Damaged("it is no file")
+            raise DamagedError("it is no file")
         held = json.loads(path.read_bytes())
         version, rows, merged = held["manifest_version"], held["rows"], held["merged"]
         newer = version > MANIFEST_VERSION
         known = all(CONTENT_NAME.fullmatch(name) and type(count) is int for name, count in rows.items())
         if not newer and not (known and all(COMMIT_NAME.fullmatch(name) for name in merged)):
-            raise Damaged("it lists names that no file of a ledger has")
+            raise DamagedError("it lists names that no file of a ledger has")
     except FileNotFoundError:
         return Manifest()
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise Damaged(explain(error)) from error
+        raise DamagedError(explain(error)) from error
     if newer:
         raise ResultsError(f"{path}: manifest version {version}; this program reads up to {MANIFEST_VERSION}")
     return Manifest(rows, frozenset(merged))
@@ -81,7 +81,7 @@ def commits(folder: Place) -> list[str]:
 def ledger_files(folder: Place) -> list[Place]:
     """The files that hold the rows of a campaign, each row once: merged files, then commits not in them.
 
-    Raises: Damaged if the manifest is.
+    Raises: DamagedError if the manifest is.
     """
     ledger, found = folder / LEDGER, commits(folder)  # listed first: what goes away later is in the manifest by then
     manifest = read_manifest(folder)
@@ -144,7 +144,7 @@ def gather(
 def _files(folder: Place) -> tuple[list[Place], list[tuple[Place, str]]]:
     try:
         return ledger_files(folder), []
-    except Damaged as error:
+    except DamagedError as error:
         ledger = folder / LEDGER
         merged = [ledger / MERGED / name for name in names(ledger / MERGED) if CONTENT_NAME.fullmatch(name)]
         return merged + [ledger / name for name in commits(folder)], [(ledger / MANIFEST, str(error))]
@@ -180,9 +180,9 @@ def _rows(path: Place, content: bytes | str | None, wanted: pa.Schema) -> pa.Tab
         return content
     try:
         if CONTENT_NAME.fullmatch(path.name) and content_name(content) != path.name:
-            raise Damaged("its content has changed since it was written")
+            raise DamagedError("its content has changed since it was written")
         return read_parquet(content, wanted)
-    except Damaged as error:
+    except DamagedError as error:
         return str(error)
 
 

@@ -7,6 +7,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from results.errors import ResultsError
 from results.place import explain
 from results.schema import IDENTITY, SCHEMA
 
@@ -22,15 +23,15 @@ LARGE: Final = 2**20
 """Bytes from which several threads read faster than one (measured)."""
 
 
-class Damaged(ValueError):
+class DamagedError(ResultsError):
     """Content that is not what a file of this kind holds; the message says why."""
 
 
 def read_parquet(content: bytes, wanted: pa.Schema) -> pa.Table:
     """The columns of `wanted` that the file has; absent ones are null.
 
-    Raises: Damaged if it is no Parquet file, declares more than it can hold, or a column has another type, text that is
-    none, or nulls where identity has none.
+    Raises: DamagedError if it is no Parquet file, declares more than it can hold, or a column has another type, text
+    that is none, or nulls where identity has none.
     """
     try:
         file = pq.ParquetFile(pa.BufferReader(content))
@@ -38,24 +39,24 @@ def read_parquet(content: bytes, wanted: pa.Schema) -> pa.Table:
         rows = conform(file.read(columns=wanted.names, use_threads=len(content) > LARGE), wanted)
         rows.validate(full=True)
     except (pa.ArrowException, OSError, KeyError, ValueError, MemoryError, OverflowError) as error:
-        raise Damaged(explain(error)) from error
+        raise DamagedError(explain(error)) from error
     for name in IDENTITY:
         if name in wanted.names and rows[name].null_count and (name == "key" or name in file.schema_arrow.names):
-            raise Damaged(f"column {name!r} has {rows[name].null_count} rows without a value")
+            raise DamagedError(f"column {name!r} has {rows[name].null_count} rows without a value")
     return rows
 
 
 def _check_declared(metadata: pq.FileMetaData, size: int) -> None:
-    """Raises: Damaged if reading would take more room than rows of this program in a file of this size can."""
+    """Raises: DamagedError if reading would take more room than rows of this program in a file of this size can."""
     room = 0
     for group in map(metadata.row_group, range(metadata.num_row_groups)):
         for chunk in map(group.column, range(group.num_columns)):
             repeats = chunk.physical_type.endswith("BYTE_ARRAY") and not PLAIN.issuperset(chunk.encodings)
             room += chunk.total_uncompressed_size * (chunk.num_values if repeats else 1)
             if chunk.num_values > VALUES_PER_BYTE * size:
-                raise Damaged(f"it declares {chunk.num_values} values in {size} bytes")
+                raise DamagedError(f"it declares {chunk.num_values} values in {size} bytes")
     if metadata.num_rows > size or room > ROOM + ROOM_PER_BYTE * size:
-        raise Damaged(f"it declares {metadata.num_rows} rows, up to {room} bytes, in {size} bytes")
+        raise DamagedError(f"it declares {metadata.num_rows} rows, up to {room} bytes, in {size} bytes")
 
 
 def conform(rows: pa.Table, schema: pa.Schema = SCHEMA) -> pa.Table:

@@ -84,7 +84,7 @@ def place(address: str | Place, environment: Mapping[str, str] = os.environ) -> 
     """The place of an address: a path, or ``s3://bucket/prefix`` with the settings QUERY behind a question mark.
 
     What the address leaves out comes from the usual AWS environment variables; keys and endpoint are kept in the
-    place, so that workers elsewhere reach it too. Raises: PlaceError if the address is none, or the bucket is not there.
+    place, so that workers elsewhere reach it too. Raises: PlaceError for another address or without bucket.
     """
     if isinstance(address, Bucket):
         return address

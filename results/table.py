@@ -80,7 +80,10 @@ def _integers(values: pa.ChunkedArray, missing: int) -> np.ndarray:
 
 
 def read(folder: str | Place) -> pa.Table:
-    """One flat table of ``SCHEMA``: the latest attempt of each trial of a campaign. Warns and raises as `read_attempts`."""
+    """One flat table of ``SCHEMA``: the latest attempt of each trial of a campaign.
+
+    Warns and raises as `read_attempts` does.
+    """
     return latest(read_attempts(folder))
 
 
