@@ -127,7 +127,9 @@ def _bucket(address: str, environment: Mapping[str, str]) -> Bucket:
         )
         found = filesystem.get_file_info(path.partition("/")[0])
     except (OSError, ValueError) as error:
-        raise PlaceError(f"{shown}: the object store at {endpoint or 'AWS'} refuses ({explain(error)})") from error
+        raise PlaceError(
+            f"{shown}: the object store at {endpoint or 'AWS'} gives no access ({explain(error)})"
+        ) from error
     if found.type == fs.FileType.NotFound:
         raise PlaceError(f"{shown}: there is no bucket {path.partition('/')[0]!r} at {endpoint or 'AWS'}")
     return Bucket(filesystem, path)
@@ -147,7 +149,8 @@ def _endpoint(query: Mapping[str, str], environment: Mapping[str, str]) -> tuple
 def explain(error: BaseException) -> str:
     """The system's words for an error, in one line."""
     text = getattr(error, "strerror", None) or str(error)
-    return " ".join(text.split())[:300]
+    before, aws, after = text.partition("AWS Error ")
+    return " ".join((aws + after if aws else before).partition("; Details:")[0].split())[:300]
 
 
 def names(folder: Place) -> list[str]:
