@@ -36,7 +36,7 @@ STATUS = (*COMPARED, "stage", "reason")
 """The columns that `status` reads."""
 
 
-def read_attempts(folders: Sequence[str], columns: Sequence[str] = tuple(SCHEMA.names)) -> pa.Table:
+def read_attempts(folders: Sequence[str | Place], columns: Sequence[str] = tuple(SCHEMA.names)) -> pa.Table:
     """All attempts in all folders. Raises: UserError for a folder without campaign or rows it cannot read."""
     read = []
     for folder in map(open_place, folders):
@@ -54,7 +54,7 @@ def read_attempts(folders: Sequence[str], columns: Sequence[str] = tuple(SCHEMA.
     return pa.concat_tables(read)
 
 
-def read_rows(folders: Sequence[str]) -> pa.Table:
+def read_rows(folders: Sequence[str | Place]) -> pa.Table:
     """The rows of all folders, one per key. Raises: UserError as `read_attempts` does."""
     return tables.latest(read_attempts(folders))
 

@@ -13,6 +13,7 @@ import getpass
 import json
 import os
 import signal
+import socket
 import threading
 import time
 import uuid
@@ -23,7 +24,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from harness import provenance
 from harness.errors import UserError
 from results.place import Place, explain, make_folder, write_durably
 
@@ -58,7 +58,7 @@ def myself() -> Holder:
     """This process as a holder, from now on."""
     now = datetime.now(UTC).isoformat()
     pid = os.getpid()
-    return Holder(uuid.uuid4().hex, _user(), provenance.host(), _machine(), pid, _started(pid), now, now)
+    return Holder(uuid.uuid4().hex, _user(), socket.gethostname(), _machine(), pid, _started(pid), now, now)
 
 
 class Lease:
@@ -225,9 +225,9 @@ def _machine() -> str:
     """Where process numbers mean the same: a host since its start, or a container in it."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{provenance.host()} {boot} {os.readlink('/proc/self/ns/pid')}"
+        return f"{socket.gethostname()} {boot} {os.readlink('/proc/self/ns/pid')}"
     except OSError:
-        return provenance.host()
+        return socket.gethostname()
 
 
 def _started(pid: int) -> str:

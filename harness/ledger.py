@@ -12,7 +12,7 @@ from harness.compaction import set_aside
 from harness.errors import UserError
 from results import repeats, schema, table
 from results.committed import LEDGER, MERGED, Gathered, content_name, gather
-from results.place import STAGED, Place, make_folder, names
+from results.place import STAGED, Place, explain, make_folder, names
 from results.place import write_durably as write_durably
 
 OUTCOME = ("key", "status", "attempt", "higher_is_better", "score_validation")
@@ -82,6 +82,8 @@ class Ledger:
             gathered = gather(self.folder, (*OUTCOME, "finished_at"), self._seen)
         except ValueError as error:
             raise UserError(str(error)) from error
+        except OSError as error:
+            raise UserError(f"{self.folder}: cannot be read ({explain(error)})") from error
         if gathered.files:
             self._seen.update(gathered.files)
             self._outcomes = table.latest(pa.concat_tables([self._outcomes, gathered.rows]).combine_chunks())
