@@ -75,6 +75,20 @@ class Campaign:
                 wanted.append(plan.next_attempt(trial, attempt or 0))
         return wanted
 
+    def commit(self, rows: list[dict[str, Any]]) -> None:
+        """Commit rows from the driver. Raises: UserError if they cannot be written."""
+        try:
+            self.ledger.append(rows)
+        except OSError as error:
+            raise UserError(f"{self.folder}: rows cannot be written ({explain(error)})") from error
+
+    def _write(self, path: Place, content: bytes) -> None:
+        try:
+            make_folder(path.parent)
+            write_durably(path, content)
+        except OSError as error:
+            raise UserError(f"{path}: cannot be written ({explain(error)})") from error
+
     def select(self) -> dict[Cell, Method]:
         """The configuration of every cell whose tuning is complete, from its record or, once, from its rows."""
         rows: dict[str, dict[str, Any]] | None = None
@@ -90,8 +104,7 @@ class Campaign:
                 trials = by_cell.get((cell.task.id, cell.entrant.label, cell.target_size), [])
                 if any(trial.key not in rows for trial in trials):
                     continue
-                make_folder(path.parent)
-                write_durably(path, _pretty(choose(cell, self.suite, trials, rows)))
+                self._write(path, _pretty(choose(cell, self.suite, trials, rows)))
             chosen = read_json(path).get("chosen")
             if not isinstance(chosen, dict):
                 raise UserError(f"{path}: damaged, it says no configuration under 'chosen'")

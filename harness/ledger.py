@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,7 +13,8 @@ import pyarrow.parquet as pq
 from harness.compaction import set_aside
 from harness.errors import UserError
 from results import repeats, schema, table
-from results.committed import LEDGER, MERGED, Gathered, content_name, gather
+from results.committed import LEDGER, MERGED, Gathered, content_name, gather, unreadable
+from results.errors import ResultsError
 from results.place import STAGED, Place, explain, make_folder, names
 from results.place import write_durably as write_durably
 
@@ -62,28 +65,36 @@ class Ledger:
 
     def differing(self) -> list[repeats.Repeat]:
         """Where a trial that was done twice has other scores the second time. What cannot be read is left out."""
-        return repeats.differing(gather(self.folder, repeats.COLUMNS).rows)
+        with self._answering():
+            return repeats.differing(gather(self.folder, repeats.COLUMNS).rows)
 
     def mend(self) -> None:
         """Move what cannot be read out of the way, each file with a message, and delete what killed writers left.
 
         Only the campaign's one driver may, before its workers start.
         """
-        for path, reason in self._gather().damaged:
-            moved = set_aside(self.folder, path)
-            print(f"pacbench: {path}: not readable, set aside as {moved} ({reason})", file=sys.stderr)
-        for part in (self.folder, self.committed, self.committed / MERGED, *(self.folder / name for name in BESIDE)):
-            for name in names(part):
-                if name.startswith(STAGED):
-                    (part / name).unlink(missing_ok=True)
+        with self._answering():
+            for path, reason in unreadable(self.folder):
+                moved = set_aside(self.folder, path)
+                print(f"pacbench: {path}: not readable, set aside as {moved} ({reason})", file=sys.stderr)
+            for part in (self.folder, self.committed, self.committed / MERGED, *(self.folder / b for b in BESIDE)):
+                for name in names(part):
+                    if name.startswith(STAGED):
+                        (part / name).unlink(missing_ok=True)
 
-    def _gather(self) -> Gathered:
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Raises: UserError where the block finds rows of a newer program, or the place does not answer."""
         try:
-            gathered = gather(self.folder, (*OUTCOME, "finished_at"), self._seen)
-        except ValueError as error:
+            yield
+        except ResultsError as error:
             raise UserError(str(error)) from error
         except OSError as error:
-            raise UserError(f"{self.folder}: cannot be read ({explain(error)})") from error
+            raise UserError(f"{self.folder}: cannot be read and written ({explain(error)})") from error
+
+    def _gather(self) -> Gathered:
+        with self._answering():
+            gathered = gather(self.folder, (*OUTCOME, "finished_at"), self._seen)
         if gathered.files:
             self._seen.update(gathered.files)
             self._outcomes = table.latest(pa.concat_tables([self._outcomes, gathered.rows]).combine_chunks())

@@ -62,5 +62,5 @@ def _complete(campaign: Campaign, trials: list[Trial], stage: str, sources: list
         singles = [Pack("trials", (trial,)) for trial in left]
         schedule.run_packs(singles, campaign.folder, campaign.suite.resources, progress)
     for trial in campaign.missing(trials):
-        campaign.ledger.append([lost(trial, "the worker process died while this trial ran")])
+        campaign.commit([lost(trial, "the worker process died while this trial ran")])
         progress.add(["failed"])

@@ -141,6 +141,17 @@ def gather(
     return Gathered(rows.select(list(columns)), [name for name in listed if name in held], damaged)
 
 
+def unreadable(folder: Place) -> list[tuple[Place, str]]:
+    """What of a campaign's ledger is damaged in any column, and why. Raises: ResultsError for a newer manifest."""
+    files, damaged = _files(folder)
+    for path, rows in read_files(files):
+        if rows is None and path.parent.name == MERGED:
+            damaged.append((path, "it is listed, but not there"))
+        elif isinstance(rows, str):
+            damaged.append((path, rows))
+    return damaged
+
+
 def _files(folder: Place) -> tuple[list[Place], list[tuple[Place, str]]]:
     try:
         return ledger_files(folder), []
