@@ -6,6 +6,7 @@ import functools
 import io
 import pickle
 import time
+import warnings
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -151,7 +152,9 @@ class Store:
         """A saved model; None if there is none or its file is damaged (it is then made again)."""
         try:
             content = io.BytesIO((self.folder / f"{name}.pt").read_bytes())
-            saved: dict[str, Any] = torch.load(content, map_location=self.device, weights_only=True)
+            with warnings.catch_warnings():  # torch warns of files that are not its own
+                warnings.simplefilter("ignore")
+                saved: dict[str, Any] = torch.load(content, map_location=self.device, weights_only=True)
         except (
             OSError,
             RuntimeError,

@@ -95,11 +95,17 @@ class Suite:
 TABLES = {"tuning": Tuning, "final": Final, "budget": Budget, "resources": Resources, "engine": EngineChoice}
 LISTS = ("tasks", "methods", "target_sizes")
 
+DOTS = 1000
+"""Of a line at most: the standard library takes minutes for keys of some ten thousand parts."""
+
 
 def read_toml(path: Path) -> dict[str, Any]:
     """The file's content. Raises: UserError if it cannot be read or is not TOML."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if max(map(len, (line.split(".") for line in text.split("\n")))) > DOTS:
+            raise UserError(f"{path}: not a suite: a line with more than {DOTS} dots")
+        return tomllib.loads(text)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot read the suite ({error})") from error
     except RecursionError as error:

@@ -36,14 +36,24 @@ def read_parquet(content: bytes, wanted: pa.Schema) -> pa.Table:
     try:
         file = pq.ParquetFile(pa.BufferReader(content))
         _check_declared(file.metadata, len(content))
-        rows = conform(file.read(columns=wanted.names, use_threads=len(content) > LARGE), wanted)
+        checked = _with_other_types(wanted, file.schema_arrow)
+        rows = conform(file.read(columns=checked.names, use_threads=len(content) > LARGE), checked)
         rows.validate(full=True)
     except (pa.ArrowException, OSError, KeyError, ValueError, MemoryError, OverflowError) as error:
         raise DamagedError(explain(error)) from error
     for name in IDENTITY:
         if name in wanted.names and rows[name].null_count and (name == "key" or name in file.schema_arrow.names):
             raise DamagedError(f"column {name!r} has {rows[name].null_count} rows without a value")
-    return rows
+    return rows.select(wanted.names)
+
+
+def _with_other_types(wanted: pa.Schema, held: pa.Schema) -> pa.Schema:
+    """`wanted` and the columns held under another type: they are checked too, so that all readers refuse one file."""
+    if held.equals(SCHEMA):
+        return wanted
+    asked, types = set(wanted.names), dict(zip(held.names, held.types, strict=True))
+    other = [field for field in SCHEMA if field.name not in asked and types.get(field.name, field.type) != field.type]
+    return pa.schema([*wanted, *other])
 
 
 def _check_declared(metadata: pq.FileMetaData, size: int) -> None:

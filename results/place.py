@@ -158,7 +158,7 @@ def names(folder: Place) -> list[str]:
     if isinstance(folder, Path):
         try:
             with os.scandir(folder) as entries:
-                return sorted(entry.name for entry in entries if entry.is_file() or entry.is_symlink())
+                return sorted(entry.name for entry in entries if entry.is_symlink() or entry.is_file())
         except FileNotFoundError:
             return []
     from pyarrow import fs

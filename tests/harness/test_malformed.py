@@ -65,7 +65,7 @@ def dictionary_bomb():
 
 
 def zeros_bomb():
-    return parquet({"key": pa.array(["0" * 300_000_000])}, compression="zstd")
+    return parquet({"key": pa.array(["0" * 100_000_000])}, compression="zstd")
 
 
 def nulls_bomb():
