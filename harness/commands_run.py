@@ -167,9 +167,8 @@ def _run(campaign: Campaign, options: Namespace) -> int:
     from harness.run import FAILURES, run  # Ray is imported only where something runs
 
     ran = run(campaign, options.address, options.retry_failed, Progress())
-    if ran:
-        for repeat in campaign.ledger.differing():
-            print(f"pacbench: {repeat}", file=sys.stderr)
+    for repeat in campaign.ledger.differing():
+        print(f"pacbench: {repeat}", file=sys.stderr)
     statuses = campaign.ledger.outcomes()["status"].to_pylist()
     failures = sum(status in FAILURES for status in statuses)
     took = duration(time.monotonic() - started)
