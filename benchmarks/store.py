@@ -68,7 +68,8 @@ class Clock:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        print(f"{name} ...", file=sys.stderr)
+        if name not in self.seconds:
+            print(f"{name} ...", file=sys.stderr)
         started = time.perf_counter()
         yield
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started

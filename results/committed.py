@@ -35,6 +35,9 @@ COMMIT_NAME: Final = re.compile(r"[^/\\._][^/\\]*\.parquet")
 READERS = 16
 """Files asked of an object store at a time."""
 
+PIECE = 10_000
+"""Rows of a piece from which pieces need not be joined, which copies everything."""
+
 TRIES = 20
 """How often a reader starts again because files went away: each time a writer merges them, a few times in a run."""
 
@@ -92,7 +95,7 @@ def ledger_files(folder: Place) -> list[Place]:
 
 @dataclass(frozen=True)
 class Gathered:
-    """What was read: rows in one piece, the names of the files they came from, and what could not be read and why."""
+    """What was read: rows, the names of the files they came from, and what could not be read and why."""
 
     rows: pa.Table
     files: list[str]
@@ -133,7 +136,9 @@ def gather(
         raise ResultsError(f"{folder / LEDGER}: files went away {TRIES} times while they were read; try again")
     listed = [path.name for path in files]
     tables = [held[name] for name in listed if name in held]
-    rows = pa.concat_tables(tables).combine_chunks() if tables else wanted.empty_table()
+    rows = pa.concat_tables(tables) if tables else wanted.empty_table()
+    if len(rows) < PIECE * len(tables):
+        rows = rows.combine_chunks()  # sorting and picking are slow over many small pieces
     newest = pc.max(rows["schema_version"]).as_py()
     if newest is not None and newest > SCHEMA_VERSION:
         raise ResultsError(f"{folder}: rows of schema version {newest}; this program reads up to {SCHEMA_VERSION}")
