@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,44 +15,52 @@ import pyarrow as pa
 
 from harness import plan, provenance, seeds
 from harness.errors import UserError
-from harness.ledger import Ledger, write_durably
+from harness.ledger import Ledger
 from harness.method import Method
 from harness.plan import PROTOCOL, Cell, Trial
-from harness.record import RECORD, read_json, read_record
+from harness.record import RECORD, open_place, read_json, read_record
 from harness.settings import build
 from harness.suite import Suite
+from results.place import STAGED, Place, explain, make_folder, names, write_durably
 
 
 class Campaign:
-    """A folder with campaign.json, ledger/, selection/ and cache/."""
+    """A folder, or a place in an object store, with campaign.json, ledger/, selection/ and cache/."""
 
-    def __init__(self, folder: Path, suite: Suite) -> None:
+    def __init__(self, folder: Place, suite: Suite) -> None:
         self.folder = folder
         self.suite = suite
         self.ledger = Ledger(folder)
         self.cache = folder / "cache"
 
     @classmethod
-    def open(cls, folder: Path, suite: Suite) -> Campaign:
+    def open(cls, folder: str | Place, suite: Suite) -> Campaign:
         """The campaign in `folder`, created if there is none.
 
         Raises: UserError if the folder cannot be written, is in use for something else, or holds another campaign.
         """
+        folder = open_place(folder).resolve()
         wanted = {"suite": json.loads(seeds.canonical(plan.resolved(suite))), "protocol": PROTOCOL}
         try:
             if not (folder / RECORD).exists():
                 _create(folder, wanted)
-            (probe := folder / ".probe").touch()
-            probe.unlink()
+            write_durably(probe := folder / f"{STAGED}probe", b"")
+            probe.unlink(missing_ok=True)
         except OSError as error:
-            raise UserError(f"--out {folder}: cannot be written ({error.strerror})") from error
+            raise UserError(f"--out {folder}: cannot be written ({explain(error)})") from error
         held = read_record(folder)
         if _identity(held) != _identity(wanted):
             raise UserError(
                 f"{folder} holds another campaign ({difference(held, wanted)}); "
                 "choose another --out, or run it with its own suite and settings"
             )
+        _refuse_links(folder)
         return cls(folder, suite)
+
+    @cached_property
+    def tune_trials(self) -> tuple[Trial, ...]:
+        """Every configuration of every cell on every tuning seed."""
+        return tuple(plan.tune_trials(self.suite))
 
     def missing(self, trials: Iterable[Trial], retry_failed: bool = False) -> list[Trial]:
         """The trials without a committed row; with `retry_failed` also those not done or declined, as a new attempt."""
@@ -60,29 +69,45 @@ class Campaign:
         wanted = []
         for trial in trials:
             status, attempt = committed.get(trial.key, (None, 0))
-            if status is None or attempt < trial.attempt:
+            if status is None or (attempt or 0) < trial.attempt:
                 wanted.append(trial)
             elif retry_failed and status not in ("done", "declined"):
-                wanted.append(plan.next_attempt(trial, attempt))
+                wanted.append(plan.next_attempt(trial, attempt or 0))
         return wanted
+
+    def commit(self, rows: list[dict[str, Any]]) -> None:
+        """Commit rows from the driver. Raises: UserError if they cannot be written."""
+        try:
+            self.ledger.append(rows)
+        except OSError as error:
+            raise UserError(f"{self.folder}: rows cannot be written ({explain(error)})") from error
+
+    def _write(self, path: Place, content: bytes) -> None:
+        try:
+            make_folder(path.parent)
+            write_durably(path, content)
+        except OSError as error:
+            raise UserError(f"{path}: cannot be written ({explain(error)})") from error
 
     def select(self) -> dict[Cell, Method]:
         """The configuration of every cell whose tuning is complete, from its record or, once, from its rows."""
         rows: dict[str, dict[str, Any]] | None = None
         by_cell: dict[tuple[str, str, int], list[Trial]] = {}
-        for trial in plan.tune_trials(self.suite):
+        for trial in self.tune_trials:
             by_cell.setdefault((trial.task.id, trial.label, trial.target_size), []).append(trial)
         selected = {}
+        recorded = set(names(self.folder / "selection"))
         for cell in plan.cells(self.suite):
             path = self.folder / "selection" / _record_name(cell)
-            if not path.exists():
+            if path.name not in recorded:
                 rows = scores(self.ledger.outcomes()) if rows is None else rows
                 trials = by_cell.get((cell.task.id, cell.entrant.label, cell.target_size), [])
                 if any(trial.key not in rows for trial in trials):
                     continue
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_durably(path, _pretty(choose(cell, self.suite, trials, rows)))
-            chosen = read_json(path)["chosen"]
+                self._write(path, _pretty(choose(cell, self.suite, trials, rows)))
+            chosen = read_json(path).get("chosen")
+            if not isinstance(chosen, dict):
+                raise UserError(f"{path}: damaged, it says no configuration under 'chosen'")
             selected[cell] = build(type(cell.entrant.method), chosen, str(path))
         return selected
 
@@ -134,7 +159,8 @@ def scores(rows: pa.Table) -> dict[str, dict[str, Any]]:
 def _identity(record: dict[str, Any]) -> object:
     """What two runs of one campaign must agree on: all but the resources and the time limit, which move no score."""
     suite = dict(record.get("suite") or {})
-    suite["budget"] = {**(suite.get("budget") or {}), "trial_seconds": None}
+    budget = suite.get("budget")
+    suite["budget"] = {**(budget if isinstance(budget, dict) else {}), "trial_seconds": None}
     return {"protocol": record.get("protocol"), "suite": {**suite, "resources": None}}
 
 
@@ -148,14 +174,26 @@ def difference(held: dict[str, Any], wanted: dict[str, Any]) -> str:
     return next((f"{key} differs" for key in here if there.get(key) != here[key]), "other keys")
 
 
-def _create(folder: Path, wanted: dict[str, Any]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    ours = [name for name in ("ledger", "selection", "cache") if (folder / name).exists()]
+def _refuse_links(folder: Place) -> None:
+    """Raises: UserError if a part of the campaign is a link: what is written there would land elsewhere."""
+    parts = ("ledger", "ledger/merged", "ledger/.set-aside", "selection", "cache")
+    for path in (folder / part for part in parts):
+        if isinstance(path, Path) and path.is_symlink():
+            raise UserError(f"{path} is a link to {path.resolve()}; pacbench writes inside the campaign's folder only")
+
+
+def _create(folder: Place, wanted: dict[str, Any]) -> None:
+    make_folder(folder)
+    ours = [name for name in ("ledger", "selection", "cache", "curves") if _holds(folder / name)]
     if ours:
         raise UserError(f"{folder}: {ours[0]}/ is there but {RECORD} is missing; choose another --out")
     commit, dirty = provenance.source_commit()
     record = {**wanted, "created_at": datetime.now(UTC).isoformat(), "commit": commit, "dirty": dirty}
     write_durably(folder / RECORD, _pretty(record))
+
+
+def _holds(part: Place) -> bool:
+    return part.exists() if isinstance(part, Path) else bool(names(part))
 
 
 def _pretty(value: object) -> bytes:

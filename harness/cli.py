@@ -63,18 +63,18 @@ def parser() -> argparse.ArgumentParser:
 
     add = commands.add_parser("run", help="run a suite, or resume it")
     _suite(add)
-    add.add_argument("--out", type=Path, required=True, metavar="DIR", help="the campaign's folder")
+    add.add_argument("--out", required=True, metavar="DIR", help="the campaign's folder, or s3://bucket/prefix")
     add.add_argument("--address", metavar="A", help="a running Ray cluster ('auto' finds it); else Ray starts here")
     add.add_argument("--retry-failed", action="store_true", help="run final trials again that are not done")
     _wandb(add, "afterwards, export to this project of Weights & Biases")
 
     add = commands.add_parser("status", help="counts by status and by cell, and what is missing")
-    add.add_argument("folder", type=Path, metavar="DIR")
+    add.add_argument("folder", metavar="DIR")
     _json(add)
 
     add = commands.add_parser("report", help="report.html, report.md, leaderboard.csv and .parquet")
     _folders(add)
-    add.add_argument("--out", type=Path, metavar="DIR2", help="where to write (default: DIR/report)")
+    add.add_argument("--out", metavar="DIR2", help="where to write (default: DIR/report)")
     add.add_argument("--baseline", default="fine_tuning", metavar="M", help="label every method is compared with")
 
     add = commands.add_parser("leaderboard", help="ranks, intervals, tie groups, costs, coverage, failures")
@@ -86,11 +86,11 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("--candidate", required=True, metavar="M", help="label of the method in question")
     add.add_argument("--baseline", required=True, metavar="M", help="label it is compared with")
     add.add_argument("--margin", type=float, metavar="X", help="differences within ± X count as equivalent")
-    add.add_argument("--board", type=Path, metavar="DIR", help="rows to compare with, beside those of DIR")
+    add.add_argument("--board", metavar="DIR", help="rows to compare with, beside those of DIR")
     _json(add)
 
     add = commands.add_parser("export", help="one Parquet, CSV or Arrow file of all rows, or runs of wandb")
-    add.add_argument("folder", type=Path, metavar="DIR")
+    add.add_argument("folder", metavar="DIR")
     add.add_argument("file", type=Path, nargs="?", metavar="FILE")
     _wandb(add, "instead of FILE: rows and curves as runs of this project of Weights & Biases")
     return top
@@ -102,7 +102,7 @@ def _suite(add: argparse.ArgumentParser) -> None:
 
 
 def _folders(add: argparse.ArgumentParser) -> None:
-    add.add_argument("folders", type=Path, nargs="+", metavar="DIR", help="one or more campaign folders")
+    add.add_argument("folders", nargs="+", metavar="DIR", help="one or more campaigns: folders, or s3://bucket/prefix")
 
 
 def _wandb(add: argparse.ArgumentParser, purpose: str) -> None:

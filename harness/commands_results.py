@@ -6,50 +6,70 @@ import dataclasses
 import json
 import math
 import sys
+import tempfile
 import warnings
 from argparse import Namespace
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from harness import commands_wandb
 from harness.errors import UserError, nearest
-from harness.record import read_record
+from harness.record import open_place, read_record
 from results import table as tables
 from results.compare import compare
 from results.leaderboard import leaderboard
+from results.place import Place, explain, write_durably
+from results.repeats import COLUMNS as COMPARED
+from results.repeats import differing
 from results.report import write_report
+from results.schema import SCHEMA
+
+STATUS = (*COMPARED, "stage", "reason")
+"""The columns that `status` reads."""
 
 
-def read_rows(folders: list[Path]) -> pa.Table:
-    """The rows of all folders, one per key. Raises: UserError for a folder without campaign or rows it cannot read."""
+def read_attempts(folders: Sequence[str | Place], columns: Sequence[str] = tuple(SCHEMA.names)) -> pa.Table:
+    """All attempts in all folders. Raises: UserError for a folder without campaign or rows it cannot read."""
     read = []
-    for folder in folders:
+    for folder in map(open_place, folders):
         read_record(folder)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
-                read.append(tables.read_attempts(folder))
+                read.append(tables.read_attempts(folder, columns))
             except ValueError as error:
                 raise UserError(str(error)) from error
+            except OSError as error:
+                raise UserError(f"{folder}: cannot be read ({explain(error)})") from error
         for warning in caught:
             print(f"pacbench: {warning.message}", file=sys.stderr)
-    return tables.latest(pa.concat_tables(read))
+    return pa.concat_tables(read)
+
+
+def read_rows(folders: Sequence[str | Place]) -> pa.Table:
+    """The rows of all folders, one per key. Raises: UserError as `read_attempts` does."""
+    return tables.latest(read_attempts(folders))
 
 
 def status_command(options: Namespace) -> int:
     """Print counts by status and cell, and what is missing."""
-    record = read_record(options.folder)
-    rows = read_rows([options.folder])
+    record = read_record(open_place(options.folder))
+    attempts = read_attempts([options.folder], STATUS)
     try:
-        document = status(record, rows)
+        document = status(record, tables.latest(attempts))
     except (KeyError, TypeError) as error:
         raise UserError(f"{options.folder}: campaign.json is damaged ({error!r})") from error
+    repeats = differing(attempts)
+    document["not_deterministic"] = [dataclasses.asdict(repeat) for repeat in repeats]
     if options.json:
         print(_json(document))
         return 0
@@ -73,6 +93,8 @@ def status_command(options: Namespace) -> int:
         _show(console, ["stage", "task", "method", "n", "missing", "committed"], lines)
     for reason, count in document["reasons"].items():
         console.print(f"{count} x {escape(reason)}", style="red")
+    for repeat in repeats:
+        console.print(escape(str(repeat)), style="red")
     return 0
 
 
@@ -81,8 +103,9 @@ def status(record: dict[str, Any], rows: pa.Table) -> dict[str, Any]:
     suite = record["suite"]
     committed: dict[tuple[str, str, str, int], Counter[str]] = {}
     names = ("stage", "task", "label", "target_size", "status")
-    for stage, task, label, n, outcome in zip(*(rows[name].to_pylist() for name in names), strict=True):
-        committed.setdefault((stage, task, label, n), Counter())[outcome] += 1
+    counted = rows.group_by(list(names)).aggregate([([], "count_all")])
+    for stage, task, label, n, outcome, count in zip(*(column.to_pylist() for column in counted.columns), strict=True):
+        committed.setdefault((stage, task, label, n), Counter())[str(outcome)] += count
     cells = []
     for stage in ("tune", "final"):
         for task in suite["tasks"]:
@@ -95,10 +118,10 @@ def status(record: dict[str, Any], rows: pa.Table) -> dict[str, Any]:
                     missing = max(0, planned - counts.total())
                     outcome = {"planned": planned, "missing": missing, "counts": dict(sorted(counts.items()))}
                     cells.append({**cell, **outcome})
+    undone = rows.filter(pc.field("status") != "done")
     reasons = Counter(
         f"{outcome}: {reason}"
-        for outcome, reason in zip(rows["status"].to_pylist(), rows["reason"].to_pylist(), strict=True)
-        if outcome != "done"
+        for outcome, reason in zip(undone["status"].to_pylist(), undone["reason"].to_pylist(), strict=True)
     )
     missing = sum(cell["missing"] for cell in cells)
     return {
@@ -109,7 +132,7 @@ def status(record: dict[str, Any], rows: pa.Table) -> dict[str, Any]:
         "committed": len(rows),
         "missing": missing,
         "complete": missing == 0,
-        "counts": dict(sorted(Counter(rows["status"].to_pylist()).items())),
+        "counts": dict(sorted(Counter(map(str, rows["status"].to_pylist())).items())),
         "reasons": dict(reasons.most_common(10)),
         "cells": cells,
     }
@@ -118,17 +141,32 @@ def status(record: dict[str, Any], rows: pa.Table) -> dict[str, Any]:
 def report_command(options: Namespace) -> int:
     """Write the report and print where it is."""
     rows = read_rows(options.folders)
-    records = [read_record(folder) for folder in options.folders]
-    folder = options.out or options.folders[0] / "report"
+    records = [read_record(open_place(folder)) for folder in options.folders]
+    folder = open_place(options.out) if options.out else open_place(options.folders[0]) / "report"
+    if not options.out and isinstance(folder, Path) and folder.is_symlink():
+        raise UserError(f"{folder} is a link to {folder.resolve()}; say --out {folder.resolve()} if you mean that")
     try:
-        written = write_report(rows, folder, baseline=options.baseline, campaigns=records)
+        with _local(folder) as local:
+            written = write_report(rows, local, baseline=options.baseline, campaigns=records)
     except OSError as error:
-        raise UserError(f"--out {folder}: cannot be written ({error.strerror})") from error
+        raise UserError(f"--out {folder}: cannot be written ({explain(error)})") from error
     except ValueError as error:
         raise UserError(str(error)) from error
     for path in written.values():
-        print(path)
+        print(folder / path.name)
     return 0
+
+
+@contextmanager
+def _local(folder: Place) -> Iterator[Path]:
+    """A folder to write to; what it holds at the end of the block goes to the object store, if `folder` is in one."""
+    if isinstance(folder, Path):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="pacbench-report-") as local:
+        yield Path(local)
+        for path in Path(local).iterdir():
+            write_durably(folder / path.name, path.read_bytes())
 
 
 def leaderboard_command(options: Namespace) -> int:
@@ -203,7 +241,7 @@ def export_command(options: Namespace) -> int:
     except ValueError as error:
         raise UserError(str(error)) from error
     except OSError as error:
-        raise UserError(f"{options.file}: cannot be written ({error.strerror})") from error
+        raise UserError(f"{options.file}: cannot be written ({explain(error)})") from error
     print(f"{len(rows)} rows in {options.file}")
     return 0
 

@@ -19,14 +19,17 @@ from rich.table import Table
 from harness import commands_wandb, plan, plugins, seeds
 from harness import suite as suites
 from harness.campaign import Campaign
+from harness.compaction import compacting
 from harness.data import copy
 from harness.engines.lanes import Lanes
 from harness.engines.plain import Plain
 from harness.errors import UserError, nearest
 from harness.fit import Fit
+from harness.lease import lease
 from harness.method import Method
 from harness.objective import Objective
 from harness.progress import Progress, duration
+from harness.record import open_place
 from harness.suite import Suite
 from harness.task import Task
 from methods import METHODS
@@ -152,12 +155,22 @@ def run_command(options: Namespace) -> int:
     """Run or resume a suite; 1 if a trial of the campaign is not done or declined."""
     suite = load_suite(options.suite, options.set)
     if options.wandb is not None:
-        commands_wandb.check(options)
-    campaign = Campaign.open(options.out.expanduser().resolve(), suite)
+        commands_wandb.check(options, options.out)
+    place = open_place(options.out).resolve()
+    with lease(place) as held:
+        campaign = Campaign.open(place, suite)
+        campaign.ledger.mend()
+        with compacting(place, held.held):
+            return _run(campaign, options)
+
+
+def _run(campaign: Campaign, options: Namespace) -> int:
     started = time.monotonic()
     from harness.run import FAILURES, run  # Ray is imported only where something runs
 
     ran = run(campaign, options.address, options.retry_failed, Progress())
+    for repeat in campaign.ledger.differing():
+        print(f"pacbench: {repeat}", file=sys.stderr)
     statuses = campaign.ledger.outcomes()["status"].to_pylist()
     failures = sum(status in FAILURES for status in statuses)
     took = duration(time.monotonic() - started)

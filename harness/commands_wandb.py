@@ -6,32 +6,38 @@ import subprocess
 import sys
 import warnings
 from argparse import Namespace
+from pathlib import Path
 
 import pyarrow as pa
 
 from harness import wandb_export
-from harness.record import read_record
+from harness.errors import UserError
+from harness.record import open_place, read_record
 from results import curves
 
 
-def check(options: Namespace) -> None:
-    """Raises: UserError, before anything is started, if nothing could be exported."""
+def check(options: Namespace, address: str) -> Path:
+    """The campaign's folder. Raises: UserError, before anything is started, if nothing could be exported."""
     wandb_export.check(options.wandb, options.wandb_per_minute)
+    folder = open_place(address)
+    if not isinstance(folder, Path):
+        raise UserError(f"--wandb: what was exported is noted beside the rows, in a folder; {folder} is none")
+    return folder
 
 
 def export_rows(options: Namespace, rows: pa.Table) -> int:
     """Say on stdout what was brought where, on stderr what was not and why; 1 if something was not."""
-    check(options)
+    folder = check(options, options.folder)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        points = curves.read(options.folder)
+        points = curves.read(folder)
     for warning in caught:
         print(f"pacbench: {warning.message}", file=sys.stderr)
-    campaign = read_record(options.folder)
-    done = wandb_export.export(options.folder, options.wandb, campaign, rows, points, options.wandb_per_minute)
+    campaign = read_record(folder)
+    done = wandb_export.export(folder, options.wandb, campaign, rows, points, options.wandb_per_minute)
     for reason in done.refused:
         print(f"pacbench: not exported: {reason}", file=sys.stderr)
-    files = options.folder / wandb_export.FOLDER / "wandb"
+    files = folder / wandb_export.FOLDER / "wandb"
     if not done.online:
         print(f"pacbench: nothing was sent: {done.why}; `wandb sync {files}/offline-run-*` does it", file=sys.stderr)
     where = f"sent to the wandb project {options.wandb}" if done.online else f"in {files}"
@@ -41,7 +47,7 @@ def export_rows(options: Namespace, rows: pa.Table) -> int:
 
 def export_after_run(options: Namespace) -> None:
     """Export what a run has committed, in a process of its own: however that ends, the run has ended as it has."""
-    command = [sys.executable, "-P", "-m", "harness.cli", "export", str(options.out), "--wandb", options.wandb]
+    command = [sys.executable, "-P", "-m", "harness.cli", "export", options.out, "--wandb", options.wandb]
     status = subprocess.run([*command, f"--wandb-per-minute={options.wandb_per_minute}"], stdout=sys.stderr).returncode
     if status:
         again = f"pacbench export {options.out} --wandb {options.wandb}"

@@ -143,8 +143,7 @@ def _group_norm(
     vmap's own rule normalises first and then scales and shifts in passes of their own: four times as slow.
     """
     level = _functorch.maybe_get_level(input)
-    lanes = [given is not None and _functorch.maybe_get_level(given) == level for given in (input, weight, bias)]
-    if level is None or level < 1 or not _functorch.is_batchedtensor(input) or not all(lanes):
+    if weight is None or bias is None or not _stacked(level, input, weight, bias):
         return _torch_group_norm(input, num_groups, weight, bias, eps)
     whole, weights, biases = (
         _functorch.get_unwrapped(given).movedim(_functorch.maybe_get_bdim(given), place)
@@ -154,6 +153,11 @@ def _group_norm(
     groups = num_groups * whole.shape[1]
     normal = _torch_group_norm(flat, groups, weights.reshape(-1), biases.reshape(-1), eps)
     return _functorch._add_batch_dim(normal.view(whole.shape), 1, level)
+
+
+def _stacked(level: int, *given: Tensor) -> bool:
+    """True if each tensor stands for one lane of a stack at vmap's innermost level, `level`."""
+    return all(_functorch.is_batchedtensor(one) and _functorch.maybe_get_level(one) == level for one in given)
 
 
 def _signed(value: int) -> int:

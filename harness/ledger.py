@@ -2,37 +2,50 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import uuid
-from pathlib import Path
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from results import schema, table
+from harness.compaction import set_aside
+from harness.errors import UserError
+from results import repeats, schema, table
+from results.committed import LEDGER, MERGED, Gathered, content_name, gather, unreadable
+from results.errors import ResultsError
+from results.place import STAGED, Place, explain, make_folder, names
+from results.place import write_durably as write_durably
 
 OUTCOME = ("key", "status", "attempt", "higher_is_better", "score_validation")
 """What decides which trials are still to run, and which configurations are selected."""
 
+BESIDE = ("selection", "cache")
+"""Folders of a campaign beside its ledger that are written to."""
+
 
 class Ledger:
-    """The ledger of one campaign folder. Any number of processes may append at once."""
+    """The ledger of one campaign. Any number of processes may append at once."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Place) -> None:
         self.folder = folder
-        self.committed = folder / table.LEDGER
-        self._seen: set[Path] = set()
-        self._outcomes = table.gather([], OUTCOME)[0]
+        self.committed = folder / LEDGER
+        self._seen: set[str] = set()
+        self._outcomes = pa.schema([schema.SCHEMA.field(name) for name in (*OUTCOME, "finished_at")]).empty_table()
 
-    def append(self, rows: list[dict[str, object]]) -> Path:
-        """Commit rows as one file, named by its content: staged under a dot-name, synced, renamed, folder synced."""
-        self.committed.mkdir(parents=True, exist_ok=True)
+    def append(self, rows: list[dict[str, object]]) -> Place:
+        """Commit rows as one file, named by its content. Raises: OSError; nothing is committed then."""
+        return self.commit(schema.table(rows))
+
+    def commit(self, rows: pa.Table) -> Place:
+        """Commit a table of the row's schema as one file."""
+        make_folder(self.committed)
         sink = pa.BufferOutputStream()
         # Statistics and dictionaries serve searches in large files; here they only make commits and reading slower.
-        pq.write_table(schema.table(rows), sink, write_statistics=False, use_dictionary=False)
+        pq.write_table(rows, sink, write_statistics=False, use_dictionary=False)
         content = sink.getvalue().to_pybytes()
-        path = self.committed / f"{hashlib.sha256(content).hexdigest()[:32]}.parquet"
+        path = self.committed / content_name(content)
         write_durably(path, content)
         return path
 
@@ -41,29 +54,48 @@ class Ledger:
         return table.read(self.folder)
 
     def outcomes(self) -> pa.Table:
-        """The columns OUTCOME, one row per key. Committed files never change, so each is read once only."""
-        new = [path for path in table.ledger_files(self.folder) if path not in self._seen]
-        rows, read_from = table.gather(new, OUTCOME)
-        if read_from:
-            self._seen.update(read_from)
-            self._outcomes = table.latest(pa.concat_tables([self._outcomes, rows]).combine_chunks())
-        return self._outcomes
+        """The columns OUTCOME, one row per key. Committed files never change, so each is read once only.
 
+        Warns of files that cannot be read. Raises: UserError if a newer program wrote some.
+        """
+        gathered = self._gather()
+        for path, reason in gathered.damaged:
+            warnings.warn(f"{path}: not a readable ledger file, left out ({reason})", stacklevel=2)
+        return self._outcomes.select(list(OUTCOME))
 
-def write_durably(path: Path, content: bytes) -> None:
-    """Write a file so that a crash at any moment leaves the old state or the new one, never half of it."""
-    staged = path.with_name(f".tmp-{uuid.uuid4().hex}")
-    try:
-        with staged.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(staged, path)
-    except BaseException:
-        staged.unlink(missing_ok=True)
-        raise
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    def differing(self) -> list[repeats.Repeat]:
+        """Where a trial that was done twice has other scores the second time. What cannot be read is left out."""
+        with self._answering():
+            return repeats.differing(gather(self.folder, repeats.COLUMNS).rows)
+
+    def mend(self) -> None:
+        """Move what cannot be read out of the way, each file with a message, and delete what killed writers left.
+
+        Only the campaign's one driver may, before its workers start.
+        """
+        with self._answering():
+            for path, reason in unreadable(self.folder):
+                moved = set_aside(self.folder, path)
+                print(f"pacbench: {path}: not readable, set aside as {moved} ({reason})", file=sys.stderr)
+            for part in (self.folder, self.committed, self.committed / MERGED, *(self.folder / b for b in BESIDE)):
+                for name in names(part):
+                    if name.startswith(STAGED):
+                        (part / name).unlink(missing_ok=True)
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Raises: UserError where the block finds rows of a newer program, or the place does not answer."""
+        try:
+            yield
+        except ResultsError as error:
+            raise UserError(str(error)) from error
+        except OSError as error:
+            raise UserError(f"{self.folder}: cannot be read and written ({explain(error)})") from error
+
+    def _gather(self) -> Gathered:
+        with self._answering():
+            gathered = gather(self.folder, (*OUTCOME, "finished_at"), self._seen)
+        if gathered.files:
+            self._seen.update(gathered.files)
+            self._outcomes = table.latest(pa.concat_tables([self._outcomes, gathered.rows]).combine_chunks())
+        return gathered

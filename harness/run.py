@@ -9,6 +9,7 @@ from harness.campaign import Campaign
 from harness.plan import Pack, Trial
 from harness.progress import Progress
 from harness.trial import lost
+from results.place import names
 
 FAILURES = ("failed", "diverged", "oom", "timeout")
 
@@ -19,7 +20,7 @@ def run(campaign: Campaign, address: str | None, retry_failed: bool, progress: P
     With `retry_failed` final trials that are not done run again as a new attempt; tuning is not repeated, since its
     selection was recorded before the first test score. Raises: UserError, KeyboardInterrupt.
     """
-    tune = campaign.missing(plan.tune_trials(campaign.suite))
+    tune = campaign.missing(campaign.tune_trials)
     final = _missing_finals(campaign, retry_failed)
     if tune or final:
         with schedule.cluster(address):
@@ -40,7 +41,8 @@ def _missing_finals(campaign: Campaign, retry_failed: bool) -> list[Trial]:
 
 def _sources(campaign: Campaign, trials: list[Trial]) -> list[Pack]:
     """The source models that are not in the cache yet."""
-    return plan.source_packs(t for t in trials if not (campaign.cache / f"source-{t.source_key}.pt").exists())
+    cached = set(names(campaign.cache))
+    return plan.source_packs(t for t in trials if f"source-{t.source_key}.pt" not in cached)
 
 
 def _complete(campaign: Campaign, trials: list[Trial], stage: str, sources: list[Pack], progress: Progress) -> None:
@@ -60,5 +62,5 @@ def _complete(campaign: Campaign, trials: list[Trial], stage: str, sources: list
         singles = [Pack("trials", (trial,)) for trial in left]
         schedule.run_packs(singles, campaign.folder, campaign.suite.resources, progress)
     for trial in campaign.missing(trials):
-        campaign.ledger.append([lost(trial, "the worker process died while this trial ran")])
+        campaign.commit([lost(trial, "the worker process died while this trial ran")])
         progress.add(["failed"])

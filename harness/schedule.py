@@ -28,6 +28,7 @@ from harness.plugins import by_value_modules
 from harness.progress import Progress
 from harness.source import Store
 from harness.suite import Resources
+from results.place import Place, explain
 
 
 class _Queue:
@@ -50,7 +51,7 @@ class PackRunner(tune.Trainable):
     """
 
     def setup(  # type: ignore[override]
-        self, config: dict[str, Any], queue: Any, folder: Path, cuda: bool, alone: bool
+        self, config: dict[str, Any], queue: Any, folder: Place, cuda: bool, alone: bool
     ) -> None:
         """One thread per worker; first calls are made here, untimed."""
         torch.set_num_threads(1)
@@ -69,7 +70,10 @@ class PackRunner(tune.Trainable):
             trials.train_sources(pack.trials, self.store)
             return {"statuses": []}
         rows = trials.run_pack(pack.trials, self.store, self.alone)
-        self.ledger.append(commit_curves(self.folder, rows))
+        try:
+            self.ledger.append(commit_curves(self.folder, rows))
+        except OSError as error:
+            return {"unwritten": explain(error), "done": True}
         return {"statuses": [row["status"] for row in rows]}
 
 
@@ -78,10 +82,12 @@ class _Watch(tune.Callback):
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
+        self.unwritten: str | None = None
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any) -> None:
         if "statuses" in result:
             self.progress.add(result["statuses"])
+        self.unwritten = result.get("unwritten", self.unwritten)
 
 
 @contextmanager
@@ -143,8 +149,11 @@ def slots(resources: Resources) -> int:
     return fitting
 
 
-def run_packs(packs: Sequence[Pack], folder: Path, resources: Resources, progress: Progress) -> None:
-    """Run every pack; rows are committed by the workers. A worker that dies is replaced; its pack leaves no rows."""
+def run_packs(packs: Sequence[Pack], folder: Place, resources: Resources, progress: Progress) -> None:
+    """Run every pack; rows are committed by the workers. A worker that dies is replaced; its pack leaves no rows.
+
+    Raises: UserError if rows cannot be written, for instance because the disk is full.
+    """
     concurrent = min(slots(resources), len(packs))
     cpus, gpus, memory = _request(resources)
     request = {"cpu": cpus, "gpu": gpus} | ({"memory": memory} if memory else {})
@@ -158,6 +167,7 @@ def run_packs(packs: Sequence[Pack], folder: Path, resources: Resources, progres
         PackRunner, queue=queue, folder=folder.resolve(), cuda=gpus > 0, alone=slots(resources) == 1
     )
     storage = tempfile.mkdtemp(prefix="pacbench-tune-")
+    watch = _Watch(progress)
     try:
         tune.Tuner(
             tune.with_resources(runner, request),
@@ -167,13 +177,17 @@ def run_packs(packs: Sequence[Pack], folder: Path, resources: Resources, progres
                 storage_path=storage,
                 name="packs",
                 verbose=0,
-                callbacks=[_Watch(progress)],
+                callbacks=[watch],
                 failure_config=tune.FailureConfig(max_failures=len(packs) + 3),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             ),
         ).fit()
     finally:
         shutil.rmtree(storage, ignore_errors=True)
+    if watch.unwritten:
+        raise UserError(
+            f"{folder}: rows cannot be written ({watch.unwritten}); what is committed is kept, the same command resumes"
+        )
 
 
 def _request(resources: Resources) -> tuple[float, float, float]:

@@ -6,9 +6,9 @@ import functools
 import io
 import pickle
 import time
+import warnings
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,12 +20,14 @@ from harness.engines.plain import Plain
 from harness.errors import Declined, Diverged
 from harness.evaluate import signed_score
 from harness.fit import Engine, Fit
-from harness.ledger import write_durably
 from harness.method import Problem
 from harness.objective import Objective
 from harness.plan import Trial
 from harness.task import Task
 from harness.together import Together
+from results.place import Place, make_folder, write_durably
+
+SAVED = {"state", "score", "steps", "seconds", "flops"}
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def problem(task: Task, network: nn.Module, train: data.Examples, *, new_head: b
 class Store:
     """A folder of trained networks. Two workers that make the same one write the same content."""
 
-    def __init__(self, folder: Path, device: torch.device) -> None:
+    def __init__(self, folder: Place, device: torch.device) -> None:
         self.folder = folder
         self.device = device
         self.together = Together()
@@ -149,19 +151,34 @@ class Store:
     def _load(self, name: str) -> dict[str, Any] | None:
         """A saved model; None if there is none or its file is damaged (it is then made again)."""
         try:
-            saved: dict[str, Any] = torch.load(self.folder / f"{name}.pt", map_location=self.device, weights_only=True)
-        except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
+            content = io.BytesIO((self.folder / f"{name}.pt").read_bytes())
+            with warnings.catch_warnings():  # torch warns of files that are not its own
+                warnings.simplefilter("ignore")
+                saved: dict[str, Any] = torch.load(content, map_location=self.device, weights_only=True)
+        except (
+            OSError,
+            RuntimeError,
+            EOFError,
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            pickle.UnpicklingError,
+        ):
             return None
-        return saved
+        return saved if isinstance(saved, dict) and saved.keys() >= SAVED and isinstance(saved["state"], dict) else None
 
     def _save(self, name: str, model: Model) -> dict[str, Any]:
         state = {key: tensor.detach() for key, tensor in model.network.state_dict().items()}
         saved = {"state": state, "score": model.score, "steps": model.steps, "seconds": model.seconds}
         saved["flops"] = model.flops
-        self.folder.mkdir(parents=True, exist_ok=True)
         content = io.BytesIO()
         torch.save(saved, content)
-        write_durably(self.folder / f"{name}.pt", content.getvalue())
+        try:
+            make_folder(self.folder)
+            write_durably(self.folder / f"{name}.pt", content.getvalue())
+        except OSError:
+            return saved  # a full disk costs the others this model, not its trial; the commit will tell
         return saved
 
 

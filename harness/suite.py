@@ -95,14 +95,22 @@ class Suite:
 TABLES = {"tuning": Tuning, "final": Final, "budget": Budget, "resources": Resources, "engine": EngineChoice}
 LISTS = ("tasks", "methods", "target_sizes")
 
+DOTS = 1000
+"""Of a line at most: the standard library takes minutes for keys of some ten thousand parts."""
+
 
 def read_toml(path: Path) -> dict[str, Any]:
     """The file's content. Raises: UserError if it cannot be read or is not TOML."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if max(map(len, (line.split(".") for line in text.split("\n")))) > DOTS:
+            raise UserError(f"{path}: not a suite: a line with more than {DOTS} dots")
+        return tomllib.loads(text)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot read the suite ({error})") from error
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError as error:
+        raise UserError(f"{path}: not a suite: nested too deep") from error
+    except ValueError as error:  # TOMLDecodeError, and numbers of too many digits
         raise UserError(f"{path}: not valid TOML: {error}") from error
 
 
@@ -123,7 +131,7 @@ def override(raw: dict[str, Any], settings: list[str]) -> None:
                 raise UserError(f"--set {given}: {table!r} is not a table")
         try:
             place[last] = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):
             place[last] = text.strip()
 
 

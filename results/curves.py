@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from results import table
+from results.committed import COMMIT_NAME, read_files
+from results.place import Place, names, place
 
 FOLDER: Final = "curves"
 
@@ -29,14 +30,14 @@ split, value    ``train``: the objective's value, penalty included, on the last 
 """
 
 
-def read(folder: str | Path) -> pa.Table:
+def read(folder: str | Place) -> pa.Table:
     """The curves of the rows that `results.table.read` gives, in the order of key and step, and of no other attempt.
 
     An attempt that was killed between the commit of its curve and of its row has the same number as the one that
     replaced it: one file alone speaks for an attempt. An unreadable file is left out with a warning that names it.
     """
     rows = table.read(folder).select(["key", "attempt"])
-    points = [_read_file(path) for path in _files(Path(folder))]
+    points = _files(place(folder) / FOLDER)
     pieces = [piece.append_column("file", pa.array([i] * len(piece), pa.int64())) for i, piece in enumerate(points)]
     if not pieces:
         return SCHEMA.empty_table()
@@ -48,16 +49,11 @@ def read(folder: str | Path) -> pa.Table:
     return kept.select(SCHEMA.names).sort_by(order).cast(SCHEMA)
 
 
-def _files(folder: Path) -> list[Path]:
-    """The committed files in name order. Names that begin with ``.`` or ``_`` are not committed."""
-    found = (folder / FOLDER).glob("*.parquet")
-    return sorted(path for path in found if not path.name.startswith((".", "_")))
-
-
-def _read_file(path: Path) -> pa.Table:
-    try:
-        points = pq.ParquetFile(pa.BufferReader(path.read_bytes())).read(use_threads=False)
-        return table.conform(points, SCHEMA)
-    except (pa.ArrowException, OSError) as error:
-        warnings.warn(f"{path}: not a readable file of curves, left out ({error})", stacklevel=3)
-        return SCHEMA.empty_table()
+def _files(folder: Place) -> Iterator[pa.Table]:
+    """The points of each readable file, in name order."""
+    files = [folder / name for name in names(folder) if COMMIT_NAME.fullmatch(name)]
+    for path, points in read_files(files, SCHEMA):
+        if isinstance(points, pa.Table):
+            yield points
+        else:
+            warnings.warn(f"{path}: not a readable file of curves, left out ({points or 'it is gone'})", stacklevel=3)

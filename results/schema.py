@@ -13,7 +13,7 @@ STATUSES: Final = ("done", "failed", "diverged", "oom", "timeout", "declined")
 TIMESTAMP: Final = pa.timestamp("us", tz="UTC")
 TEXT_MAP: Final = pa.map_(pa.string(), pa.string())
 
-_IDENTITY = ("schema_version", "key", "pair_key", "suite", "protocol", "stage", "exploratory")
+IDENTITY: Final = ("schema_version", "key", "pair_key", "suite", "protocol", "stage", "exploratory")
 
 SCHEMA: Final = pa.schema(
     [
@@ -117,7 +117,7 @@ def table(rows: list[dict[str, object]]) -> pa.Table:
     """
     for row in rows:
         unknown = set(row) - set(SCHEMA.names)
-        missing = [name for name in _IDENTITY if row.get(name) is None]
+        missing = [name for name in IDENTITY if row.get(name) is None]
         if unknown or missing:
             raise ValueError(f"row does not fit the schema: unknown {sorted(unknown)}, missing {missing}")
     return pa.Table.from_pylist(rows, schema=SCHEMA)

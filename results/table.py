@@ -3,88 +3,87 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.feather
 import pyarrow.parquet as pq
 
-from results.schema import SCHEMA, SCHEMA_VERSION
+from results.committed import LEDGER as LEDGER
+from results.committed import gather
+from results.committed import ledger_files as ledger_files
+from results.place import Place, place
+from results.schema import SCHEMA
 
-LEDGER = "ledger"
-ORDER = ("task", "target_size", "label", "stage", "seed", "config", "key", "attempt")
+ORDER = ("task", "target_size", "label", "stage", "seed", "config", "key", "attempt", "finished_at")
+
+SCORES = tuple(name for name in SCHEMA.names if name.startswith("score_"))
+COMMITTED = ("key", "status", "attempt", "started_at", "finished_at", *SCORES)
+"""Rows that agree in all of these are one commit that was found twice."""
+
+NEVER: Final = 2**63 - 1
 
 
-def ledger_files(folder: Path) -> list[Path]:
-    """The committed files of a campaign, in name order. Names that begin with ``.`` or ``_`` are not committed."""
-    found = (folder / LEDGER).glob("**/*.parquet")
-    return sorted(path for path in found if not path.name.startswith((".", "_")))
-
-
-def read_attempts(folder: str | Path) -> pa.Table:
+def read_attempts(folder: str | Place, columns: Sequence[str] = tuple(SCHEMA.names)) -> pa.Table:
     """Every committed attempt of a campaign, in a fixed order that does not depend on file names.
 
-    Warns and raises as `gather` does.
+    An unreadable file is left out with a warning that names it. Raises: ResultsError if a row was written by a newer
+    schema; OSError if the place does not answer.
     """
-    rows, _ = gather(ledger_files(Path(folder)))
-    return rows.sort_by([(name, "ascending") for name in ORDER])
+    gathered = gather(place(folder), columns)
+    for path, reason in gathered.damaged:
+        warnings.warn(f"{path}: not a readable ledger file, left out ({reason})", stacklevel=2)
+    rows = distinct(gathered.rows)
+    return rows.sort_by([(name, "ascending") for name in ORDER if name in rows.column_names])
 
 
-def gather(paths: Iterable[Path], columns: Sequence[str] = tuple(SCHEMA.names)) -> tuple[pa.Table, list[Path]]:
-    """These columns of ledger files, file by file, and the files that were read.
-
-    An unreadable file is left out with a warning that names it; it never stops the reader. The rows are in one piece:
-    sorting and picking would be slow over thousands of small ones.
-    Raises: ValueError if a row was written by a newer schema.
-    """
-    tables, read_from = [], []
-    wanted = pa.schema([SCHEMA.field(name) for name in dict.fromkeys((*columns, "schema_version"))])
-    for path in paths:
-        try:
-            tables.append(conform(_read_file(path, wanted.names), wanted))
-            read_from.append(path)
-        except (pa.ArrowException, OSError) as error:
-            warnings.warn(f"{path}: not a readable ledger file, left out ({error})", stacklevel=2)
-    rows = pa.concat_tables(tables).combine_chunks() if tables else wanted.empty_table()
-    newest = pc.max(rows["schema_version"]).as_py()
-    if newest is not None and newest > SCHEMA_VERSION:
-        where = read_from[0].parent.parent
-        raise ValueError(f"{where}: rows of schema version {newest}; this program reads up to {SCHEMA_VERSION}")
-    return rows.select(list(columns)), read_from
-
-
-def _read_file(path: Path, columns: list[str]) -> pa.Table:
-    """The columns that the file has; at once and in this thread, which for small files is fastest (measured)."""
-    return pq.ParquetFile(pa.BufferReader(path.read_bytes())).read(columns=columns, use_threads=False)
-
-
-def conform(rows: pa.Table, schema: pa.Schema = SCHEMA) -> pa.Table:
-    """The same rows under `schema`: absent columns become null, foreign ones are dropped, types are cast."""
-    if rows.schema.equals(schema):
-        return rows
-    columns = [
-        rows[field.name].cast(field.type) if field.name in rows.column_names else pa.nulls(len(rows), field.type)
-        for field in schema
-    ]
-    return pa.table(columns, schema=schema)
+def distinct(attempts: pa.Table) -> pa.Table:
+    """The rows without those that were found twice. Keeps their order."""
+    codes = _codes(attempts["key"])
+    if len(codes) == len(np.unique(codes)):
+        return attempts
+    columns = [name for name in COMMITTED if name in attempts.column_names]
+    numbered = attempts.select(columns).append_column("row", pa.array(np.arange(len(attempts))))
+    first = numbered.group_by(columns, use_threads=False).aggregate([("row", "min")])["row_min"]
+    return attempts if len(first) == len(attempts) else attempts.take(first.take(pc.sort_indices(first)))
 
 
 def latest(attempts: pa.Table) -> pa.Table:
-    """One row per key: the first attempt that is done, else the last attempt. Keeps the order of the rows."""
-    best: dict[str, tuple[int, int]] = {}
-    wanted = zip(*(attempts[name].to_pylist() for name in ("key", "status", "attempt")), strict=True)
-    for index, (key, status, attempt) in enumerate(wanted):
-        rank = 2**31 - (attempt or 0) + 2**32 if status == "done" else (attempt or 0)
-        if key not in best or rank > best[key][0]:
-            best[key] = (rank, index)
-    return attempts.take(pa.array(sorted(index for _, index in best.values()), pa.int64()))
+    """One row per key: the first attempt that is done, else the last attempt. Keeps the order of the rows.
+
+    Of equal attempts, which only a fault leaves, the one that finished first.
+    """
+    attempt = _integers(attempts["attempt"], 0)
+    done = np.asarray(pc.equal(attempts["status"], "done").fill_null(False))
+    finished = np.full(len(attempts), NEVER)
+    if "finished_at" in attempts.column_names:
+        finished = _integers(attempts["finished_at"].cast(pa.int64()), NEVER)
+    codes = _codes(attempts["key"])
+    order = np.lexsort((finished, np.where(done, attempt, -attempt), ~done, codes))
+    first = order[np.diff(codes[order], prepend=-1) != 0]
+    return attempts.take(pa.array(np.sort(first), pa.int64()))
 
 
-def read(folder: str | Path) -> pa.Table:
-    """One flat table of ``SCHEMA``: the latest attempt of each trial of a campaign."""
+def _codes(texts: pa.ChunkedArray) -> np.ndarray:
+    """A whole number for each text, the same for equal texts; from 0."""
+    encoded = texts.combine_chunks().dictionary_encode()
+    return np.asarray(encoded.indices.fill_null(len(encoded.dictionary)), np.int64)
+
+
+def _integers(values: pa.ChunkedArray, missing: int) -> np.ndarray:
+    return np.asarray(values.cast(pa.int64()).fill_null(missing), np.int64)
+
+
+def read(folder: str | Place) -> pa.Table:
+    """One flat table of ``SCHEMA``: the latest attempt of each trial of a campaign.
+
+    Warns and raises as `read_attempts` does.
+    """
     return latest(read_attempts(folder))
 
 

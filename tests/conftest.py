@@ -68,3 +68,26 @@ def finished(pacbench, small_suite, tmp_path_factory):
 def campaign(finished, tmp_path):
     """A copy of the finished small campaign."""
     return Path(shutil.copytree(finished, tmp_path / "campaign"))
+
+
+@pytest.fixture(scope="session")
+def made(small_suite, tmp_path_factory):
+    """The small campaign, complete, with made-up scores, so without Ray. Copy it before changing it."""
+    from harness import plan
+    from harness.campaign import Campaign
+    from harness.commands_run import load_suite
+    from harness.trial import describe
+
+    campaign = Campaign.open(tmp_path_factory.mktemp("made") / "small", load_suite(str(small_suite), []))
+
+    def commit(trials):
+        for number, trial in enumerate(trials):
+            scores = {
+                "score_validation": 1 + number / 7,
+                "score_test": None if trial.stage == "tune" else 1 + number / 9,
+            }
+            campaign.ledger.append([describe(trial) | {"status": "done", **scores}])
+
+    commit(campaign.tune_trials)
+    commit(plan.final_trials(campaign.suite, campaign.select()))
+    return campaign.folder

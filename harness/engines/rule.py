@@ -11,7 +11,7 @@ from harness.flops import training_flops
 from harness.objective import Objective
 from harness.task import Task
 
-LANES_UP_TO = {"cpu": (120e6, 200_000), "cuda": (120e9, 20_000_000)}
+LANES_UP_TO = {"cpu": (160e6, 200_000), "cuda": (120e9, 20_000_000)}
 """FLOPs of one training step, and parameters, up to which lanes are faster than plain processes.
 
 Below, dispatching the operations dominates and lanes share it; above, the arithmetic does, and one network at a time
