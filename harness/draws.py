@@ -140,7 +140,7 @@ def _group_norm(
 ) -> Tensor:
     """Group normalisation of all lanes at once, their channels side by side as grouped convolutions leave them.
 
-    vmap's own rule normalises first and then scales and shifts in passes of their own: four times as slow.
+    vmap's own rule normalises first and then scales and shifts in passes of their own.
     """
     level = _functorch.maybe_get_level(input)
     if weight is None or bias is None or not _stacked(level, input, weight, bias):
