@@ -155,7 +155,7 @@ def run_command(options: Namespace) -> int:
     started = time.monotonic()
     from harness.run import FAILURES, run  # Ray is imported only where something runs
 
-    ran = run(campaign, options.address, options.retry_failed, Progress())
+    ran = run(campaign, options.address, options.retry_failed, Progress(), options.child)
     statuses = campaign.ledger.outcomes()["status"].to_pylist()
     failures = sum(status in FAILURES for status in statuses)
     took = duration(time.monotonic() - started)
