@@ -20,7 +20,7 @@ from harness.engines.allocator import round_alike
 from harness.errors import UserError
 from harness.plugins import by_value_modules
 from harness.suite import Resources
-from harness.supervise import descendants, interrupt_once
+from harness.supervise import Crashed, descendants, interrupt_once
 
 ANSWER_SECONDS = 60.0
 """A node gets this long to start a worker and answer."""
@@ -33,7 +33,8 @@ LONGEST_SOCKET_FOLDER = 40
 def cluster(address: str | None, scratch: Path) -> Iterator[None]:
     """An embedded local Ray for the block, or the cluster at `address`; Ray's own logs stay out of the terminal.
 
-    scratch: folder for what need not outlive the block. Raises: UserError if there is no cluster at the address.
+    scratch: folder for what need not outlive the block. Raises: UserError if there is no cluster at the address,
+    Crashed if Ray fails.
     """
     round_alike()  # the workers that start here inherit it
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
@@ -52,15 +53,17 @@ def cluster(address: str | None, scratch: Path) -> Iterator[None]:
     with _away_from_users_folder(scratch):
         try:
             ray.init(address or "local", **settings)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except (ConnectionError, ValueError, RuntimeError, TimeoutError, ray.exceptions.RayError) as error:
             if address is None:
-                raise
+                raise Crashed(f"Ray did not start ({error})") from error
             raise UserError(f"--address {address}: no Ray cluster there that will do ({error})") from error
         signal.signal(signal.SIGTERM, interrupt_once)
         for module in by_value_modules():
             cloudpickle.register_pickle_by_value(module)  # type: ignore[no-untyped-call]
         try:
             yield
+        except ray.exceptions.RayError as error:
+            raise Crashed(f"Ray failed ({str(error).strip().splitlines()[-1]})") from error
         finally:
             ray.shutdown()
 

@@ -39,6 +39,10 @@ CRASHED = 70
 """Exit status of a command whose every child ended without a word."""
 
 
+class Crashed(Exception):  # noqa: N818 - what happened to this process, not what it did wrong
+    """This process cannot go on, for no fault of the campaign; another one may."""
+
+
 @dataclass(frozen=True)
 class Child:
     """What the child may tell its parent; also its folder for temporary files, removed after it."""
@@ -105,6 +109,10 @@ def _as_child(parent: int, self: Child, work: Callable[[Child], int]) -> None:
         status = work(self)
         sys.stdout.flush()
         sys.stderr.flush()
+    except Crashed as error:
+        print(f"\npacbench: {error}", file=sys.stderr)
+        sweep()
+        os._exit(CRASHED)
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else 1
     except BaseException:  # noqa: BLE001 - the child's end, whatever the reason
