@@ -6,9 +6,11 @@ import dataclasses
 import json
 import math
 import sys
+import time
 import warnings
 from argparse import Namespace
 from collections import Counter
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from harness import heartbeat
 from harness.errors import UserError, nearest
+from harness.progress import duration
 from harness.record import read_record
 from results import table as tables
 from results.compare import compare
@@ -49,6 +53,8 @@ def status_command(options: Namespace) -> int:
         document = status(record, rows)
     except (KeyError, TypeError) as error:
         raise UserError(f"{options.folder}: campaign.json is damaged ({error!r})") from error
+    running = heartbeat.read(options.folder)
+    document["running"] = None if running is None else {**dataclasses.asdict(running[0]), "alive": running[1]}
     if options.json:
         print(_json(document))
         return 0
@@ -72,7 +78,25 @@ def status_command(options: Namespace) -> int:
         _show(console, ["stage", "task", "method", "n", "missing", "committed"], lines)
     for reason, count in document["reasons"].items():
         console.print(f"{count} x {escape(reason)}", style="red")
+    if running is not None:
+        _show_running(console, *running)
     return 0
+
+
+def _show_running(console: Console, beat: heartbeat.Beat, alive: bool) -> None:
+    """What the run does now, or that it ended without a word."""
+    who = f"process {beat.pid} on {beat.host}"
+    if not alive:
+        last = datetime.fromtimestamp(beat.updated).isoformat(" ", "seconds")
+        console.print(escape(f"killed: {who}, last sign at {last}; the same command resumes"))
+        return
+    parts = [f"{beat.stage} {beat.done}/{beat.total}"]
+    parts += [f"{beat.rate:.2g}/s"] if beat.rate else []
+    parts += [f"{duration(beat.left_seconds)} left"] if beat.left_seconds else []
+    console.print(escape(f"running: {who}; {', '.join(parts)}"))
+    lines = [[slot.host, slot.pid, duration(time.time() - slot.since), slot.work] for slot in beat.slots]
+    if lines:
+        _show(console, ["worker", "process", "for", "on"], lines)
 
 
 def status(record: dict[str, Any], rows: pa.Table) -> dict[str, Any]:

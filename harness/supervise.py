@@ -2,8 +2,8 @@
 
 Ray ends the process that holds it when its own servers are gone, and leaves some of its processes behind. So `run`
 works in a child process. The parent loads nothing heavy, passes signals on, ends whatever the child left behind, and
-starts another child where one ended without saying how: the campaign is resumed, as it would be by hand. Should the parent
-be killed, the child sees it and ends as by Ctrl-C.
+starts another child where one ended without saying how: the campaign is resumed, as it would be by hand. Should the
+parent be killed, the child sees it and ends as by Ctrl-C.
 
 Both adopt the processes that their descendants leave behind (PR_SET_CHILD_SUBREAPER), so what belongs to a run is
 known by descent, and nothing else can be hit.
