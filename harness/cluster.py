@@ -7,7 +7,7 @@ import os
 import signal
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,9 +48,11 @@ def cluster(address: str | None, scratch: Path) -> Iterator[None]:
         settings["include_dashboard"] = False
         if len(str(scratch)) <= LONGEST_SOCKET_FOLDER:
             settings["_temp_dir"] = str(scratch)
+        os.environ["TMPDIR"] = str(scratch)  # what the workers leave goes with it
     else:
         settings["runtime_env"] = {"env_vars": {name: os.environ[name] for name in _PASSED_ON if name in os.environ}}
-    with _away_from_users_folder(scratch):
+    # Ray writes of every lost worker on the driver's stdout, pages of it.
+    with _away_from_users_folder(scratch), Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
         try:
             ray.init(address or "local", **settings)
         except (ConnectionError, ValueError, RuntimeError, TimeoutError, ray.exceptions.RayError) as error:

@@ -90,7 +90,7 @@ class Recovery:
             decision.ended.append((suspect, "failed", reason))
         else:
             decision.again.append((_part(job, [suspect], loss), _backoff(strikes)))
-        decision.words = f"suspected: {describe([suspect])}"
+        decision.words = f"suspected: {describe([suspect])}, for the {strikes}. time"
         return decision
 
     def _after_node(self, job: Job, loss: Loss, missing: Sequence[Trial]) -> Decision:

@@ -87,8 +87,9 @@ class Watch(tune.Callback):
         loss = self._examine(held, error)
         missing = self._missing(job)
         decision = self.recovery.decide(job, loss, missing)
-        where = f"{held.worker.host}, process {held.worker.pid}"
-        self.progress.note(f"lost ({loss.cause}, {where}): {describe(job.pack.trials)}; {decision.words}")
+        where = f"on {held.worker.host}, process {held.worker.pid}"
+        self.progress.note(f"lost ({loss.cause}) {where}: {describe(job.pack.trials)}")
+        self.progress.note(f"  {decision.words}")
         self._settle(job, missing, decision)
         self.put(decision.again, instead_of=held.number)
 

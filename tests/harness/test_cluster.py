@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -62,8 +60,10 @@ class Nodes:
         self.process.stdin.close()
         try:
             self.process.wait(timeout=30)
-        finally:
-            os.killpg(self.process.pid, signal.SIGKILL) if self.process.poll() is None else None
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        self.process.stdout.close()
 
 
 def test_a_node_is_killed_and_another_joins(finished, small_suite, tmp_path):
