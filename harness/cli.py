@@ -65,8 +65,9 @@ def parser() -> argparse.ArgumentParser:
     add = commands.add_parser("list", help="methods, tasks and suites that can be named")
     add.add_argument("what", nargs="?", choices=("methods", "tasks", "suites"))
 
-    add = commands.add_parser("plan", help="what a suite would run; runs nothing")
+    add = commands.add_parser("plan", help="what a suite would run, and about how long; runs nothing")
     _suite(add)
+    add.add_argument("--from", dest="earlier", type=Path, metavar="DIR", help="estimate from this campaign's rows")
     _json(add)
 
     add = commands.add_parser("run", help="run a suite, or resume it")

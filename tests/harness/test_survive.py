@@ -26,6 +26,7 @@ class Nasty(Method):
     '''A method that harms the worker it runs in, with one of its configurations.'''
     name = "nasty"
     version = "1"
+    pretrained = False
     space = {"strength": LogUniform(0.1, 10.0)}
     kind: str = "none"
     strength: float = 1.0
@@ -54,8 +55,8 @@ class Nasty(Method):
 
 KINDS = {
     "exit": ("failed", "the worker process died while this trial ran, 3 times"),
-    "hang": ("timeout", "not finished after 10 s, and deaf to its time limit: it was ended in nasty.py:"),
-    "swallow": ("timeout", "not finished after 10 s, and deaf to its time limit: it was ended in nasty.py:"),
+    "hang": ("timeout", "not finished after 4 s, and deaf to its time limit: it was ended in nasty.py:"),
+    "swallow": ("timeout", "not finished after 4 s, and deaf to its time limit: it was ended in nasty.py:"),
     "memory": ("oom", "MemoryError"),
     "raise": ("failed", "ValueError: not with this configuration"),
 }
@@ -74,7 +75,7 @@ seeds = 2
 seeds = 1
 [budget]
 steps = 20
-trial_seconds = 10
+trial_seconds = 4
 [resources]
 memory_gb = 1.0
 """
