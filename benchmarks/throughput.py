@@ -29,8 +29,9 @@ from pathlib import Path
 import torch
 from ray import tune
 
-from harness import plan, schedule, trial
+from harness import plan, trial
 from harness.campaign import Campaign
+from harness.cluster import cluster
 from harness.commands_run import load_suite
 from harness.engines.allocator import keep_freed_memory
 from harness.plan import Trial
@@ -119,7 +120,7 @@ def actor_per_trial(trials: Sequence[Trial], cache: Path, folder: Path, count: i
         tune.report({"score": run_one(trials[config["number"]], Store(cache, torch.device("cpu")))})
 
     started = time.perf_counter()
-    with schedule.cluster(None):
+    with cluster(None, folder):
         ready = time.perf_counter()
         results = tune.Tuner(
             tune.with_parameters(trainable, trials=chosen),

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from harness.errors import UserError
+from harness.supervise import Child, supervised
 
 BAD_INPUT, INTERRUPTED = 2, 130
 
@@ -16,7 +17,14 @@ BAD_INPUT, INTERRUPTED = 2, 130
 def main(arguments: list[str] | None = None) -> int:
     """Run one command. Returns: 0 all done, 1 some trials failed, 2 bad input, 130 interrupted."""
     options = parser().parse_args(arguments)
+    if options.command == "run":
+        return supervised(lambda child: _command(options, child))
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    return _command(options)
+
+
+def _command(options: argparse.Namespace, child: Child | None = None) -> int:
+    options.child = child
     try:
         _refuse_shadowed_packages()
         return _dispatch(options)
@@ -57,8 +65,9 @@ def parser() -> argparse.ArgumentParser:
     add = commands.add_parser("list", help="methods, tasks and suites that can be named")
     add.add_argument("what", nargs="?", choices=("methods", "tasks", "suites"))
 
-    add = commands.add_parser("plan", help="what a suite would run; runs nothing")
+    add = commands.add_parser("plan", help="what a suite would run, and about how long; runs nothing")
     _suite(add)
+    add.add_argument("--from", dest="earlier", type=Path, metavar="DIR", help="estimate from this campaign's rows")
     _json(add)
 
     add = commands.add_parser("run", help="run a suite, or resume it")

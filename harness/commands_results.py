@@ -7,11 +7,13 @@ import json
 import math
 import sys
 import tempfile
+import time
 import warnings
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from harness import commands_wandb
+from harness import commands_wandb, heartbeat
 from harness.errors import UserError, nearest
+from harness.progress import duration
 from harness.record import open_place, read_record
 from results import table as tables
 from results.compare import compare
@@ -70,6 +73,8 @@ def status_command(options: Namespace) -> int:
         raise UserError(f"{options.folder}: campaign.json is damaged ({error!r})") from error
     repeats = differing(attempts)
     document["not_deterministic"] = [dataclasses.asdict(repeat) for repeat in repeats]
+    running = heartbeat.read(open_place(options.folder))
+    document["running"] = None if running is None else {**dataclasses.asdict(running[0]), "alive": running[1]}
     if options.json:
         print(_json(document))
         return 0
@@ -95,7 +100,25 @@ def status_command(options: Namespace) -> int:
         console.print(f"{count} x {escape(reason)}", style="red")
     for repeat in repeats:
         console.print(escape(str(repeat)), style="red")
+    if running is not None:
+        _show_running(console, *running)
     return 0
+
+
+def _show_running(console: Console, beat: heartbeat.Beat, alive: bool) -> None:
+    """What the run does now, or that it ended without a word."""
+    who = f"process {beat.pid} on {beat.host}"
+    if not alive:
+        last = datetime.fromtimestamp(beat.updated).isoformat(" ", "seconds")
+        console.print(escape(f"killed: {who}, last sign at {last}; the same command resumes"))
+        return
+    parts = [f"{beat.stage} {beat.done}/{beat.total}"]
+    parts += [f"{beat.rate:.2g}/s"] if beat.rate else []
+    parts += [f"{duration(beat.left_seconds)} left"] if beat.left_seconds else []
+    console.print(escape(f"running: {who}; {', '.join(parts)}"))
+    lines = [[slot.host, slot.pid, duration(time.time() - slot.since), slot.work] for slot in beat.slots]
+    if lines:
+        _show(console, ["worker", "process", "for", "on"], lines)
 
 
 def status(record: dict[str, Any], rows: pa.Table) -> dict[str, Any]:

@@ -8,10 +8,12 @@ import sys
 import time
 from argparse import Namespace
 from copy import deepcopy
+from datetime import datetime
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -24,22 +26,24 @@ from harness.data import copy
 from harness.engines.lanes import Lanes
 from harness.engines.plain import Plain
 from harness.errors import UserError, nearest
+from harness.estimate import CALIBRATED_FACTOR, START_SECONDS, Estimate, from_rows
 from harness.fit import Fit
 from harness.lease import lease
 from harness.method import Method
 from harness.objective import Objective
+from harness.plan import Pack, Trial
 from harness.progress import Progress, duration
-from harness.record import open_place
+from harness.record import open_place, read_record
 from harness.suite import Suite
 from harness.task import Task
 from methods import METHODS
+from results import table as tables
 from tasks import TASKS
 
 CALIBRATION_STEPS = 30
 CALIBRATION_LANES = 8
-START_SECONDS = 8.0
 TRIAL_SECONDS = 0.05
-"""What a run costs besides its steps: starting Ray once, and evaluating and recording each trial."""
+"""What evaluating and recording each trial costs."""
 
 
 def known_methods() -> dict[str, type[Method]]:
@@ -85,22 +89,13 @@ def list_command(options: Namespace) -> int:
 
 
 def plan_command(options: Namespace) -> int:
-    """Print what would run, with an estimate from a few steps of each task's network."""
+    """Print what would run, and about how long: from earlier rows (`--from`), or a few steps of each task's network."""
     suite = load_suite(options.suite, options.set)
     tune = plan.tune_trials(suite)
     final = plan.final_trials(suite, {cell: cell.entrant.method for cell in plan.cells(suite)})
     sources = plan.source_packs([*tune, *final])
-    engine = {trial.task.id: trial.source_engine for trial in final}
-    seconds_per_step = {task.id: calibrate(task, engine[task.id]) for task in suite.tasks}
-    core_seconds = sum(
-        trial.task.recipe.source_steps * seconds_per_step[trial.task.id] for pack in sources for trial in pack.trials
-    )
-    blocks = {task.id: len(task.blocks(task.network())) for task in suite.tasks}
-    for trial in (*tune, *final):
-        steps = trial.method.planned_steps(trial.steps, trial.task.recipe.source_steps, blocks[trial.task.id])
-        core_seconds += steps * seconds_per_step[trial.task.id] + TRIAL_SECONDS
     workers = max(1, int(len(os.sched_getaffinity(0)) // (suite.resources.cpus or 1)))
-    document = {
+    document: dict[str, object] = {
         "suite": suite.name,
         "tasks": [task.id for task in suite.tasks],
         "methods": [entrant.label for entrant in suite.entrants],
@@ -110,10 +105,20 @@ def plan_command(options: Namespace) -> int:
         "final_trials": len(final),
         "source_models": len(sources),
         "packs": len(plan.packs(tune)) + len(plan.packs(final)) + len(sources),
-        "estimated_seconds": round(core_seconds / workers + START_SECONDS, 1),
-        "estimated_device_hours": round(core_seconds / 3600, 4),
-        "estimated_from": f"{CALIBRATION_STEPS} steps of each task's network here, {workers} workers; an upper bound"
-        " where a method searches",
+    }
+    estimated = None
+    if options.earlier is not None:
+        estimated, unknown = from_rows(*_earlier(options.earlier), [*tune, *final])
+        if unknown:
+            estimated = None
+            kinds = sorted({f"{trial.task.id} with {trial.label}" for trial in unknown})
+            print(f"pacbench: --from {options.earlier}: no rows of {kinds[0]}; calibrating instead", file=sys.stderr)
+    estimated = estimated or _calibrated(suite, [*tune, *final], sources, workers)
+    document |= {
+        "estimated_seconds": round(estimated.seconds, 1),
+        "estimated_seconds_range": [round(estimated.low, 1), round(estimated.high, 1)],
+        "estimated_device_hours": round(estimated.device_seconds / 3600, 4),
+        "estimated_from": estimated.source,
     }
     if options.json:
         print(json.dumps(document, indent=1))
@@ -124,6 +129,37 @@ def plan_command(options: Namespace) -> int:
         [(key, "", _text(value)) for key, value in document.items() if key != "suite"],
     )
     return 0
+
+
+def _earlier(folder: Path) -> tuple[pa.Table, datetime | None]:
+    """The rows of an earlier campaign, and when it was created if it says so. Raises: UserError."""
+    record = read_record(folder)
+    try:
+        created_at = datetime.fromisoformat(record["created_at"])
+    except (KeyError, TypeError, ValueError):
+        created_at = None
+    try:
+        return tables.read(folder), created_at
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def _calibrated(suite: Suite, trials: list[Trial], sources: list[Pack], workers: int) -> Estimate:
+    """An estimate from the steps that every trial takes, and a few steps of each task's network."""
+    engine = {trial.task.id: trial.source_engine for trial in trials}
+    seconds_per_step = {task.id: calibrate(task, engine[task.id]) for task in suite.tasks}
+    core_seconds = sum(
+        trial.task.recipe.source_steps * seconds_per_step[trial.task.id] for pack in sources for trial in pack.trials
+    )
+    blocks = {task.id: len(task.blocks(task.network())) for task in suite.tasks}
+    for trial in trials:
+        steps = trial.method.planned_steps(trial.steps, trial.task.recipe.source_steps, blocks[trial.task.id])
+        core_seconds += steps * seconds_per_step[trial.task.id] + TRIAL_SECONDS
+    total = core_seconds / workers + START_SECONDS
+    source = (
+        f"{CALIBRATION_STEPS} steps of each task's network here, {workers} workers; an upper bound where one searches"
+    )
+    return Estimate(total, total / CALIBRATED_FACTOR, total * CALIBRATED_FACTOR, core_seconds, source)
 
 
 def calibrate(task: Task, engine: str) -> float:
@@ -168,7 +204,7 @@ def _run(campaign: Campaign, options: Namespace) -> int:
     started = time.monotonic()
     from harness.run import FAILURES, run  # Ray is imported only where something runs
 
-    ran = run(campaign, options.address, options.retry_failed, Progress())
+    ran = run(campaign, options.address, options.retry_failed, Progress(), options.child)
     for repeat in campaign.ledger.differing():
         print(f"pacbench: {repeat}", file=sys.stderr)
     statuses = campaign.ledger.outcomes()["status"].to_pylist()

@@ -14,6 +14,7 @@ from types import FrameType
 import torch
 
 from harness.errors import TrialTimeout
+from harness.note import Note
 
 
 def now(device: torch.device) -> float:
@@ -47,11 +48,13 @@ def peak_memory_bytes(device: torch.device) -> int | None:
 
 
 @contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
+def time_limit(seconds: float, note: Note | None = None) -> Iterator[None]:
     """Raise TrialTimeout inside the block after `seconds`, also in code that never looks at a clock.
 
-    Needs the main thread; elsewhere only the engines' own look at the deadline remains.
+    Code that is deaf to it is left to the watchdog that reads the worker's `note`. Needs the main thread; elsewhere
+    only the engines' own look at the deadline remains.
     """
+    note = note or Note()
     if threading.current_thread() is not threading.main_thread() or seconds == math.inf:
         yield
         return
@@ -60,11 +63,14 @@ def time_limit(seconds: float) -> Iterator[None]:
         raise TrialTimeout
 
     before = signal.signal(signal.SIGALRM, expire)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})  # a trial before may have left it blocked
     signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-6))
+    note.limit(seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        note.limit(0)
         signal.signal(signal.SIGALRM, before)
 
 

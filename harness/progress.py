@@ -6,7 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable
-from typing import TextIO
+from typing import Any, TextIO
 
 PLAIN_LINE_SECONDS = 10.0
 
@@ -34,6 +34,18 @@ class Progress:
         self.done += len(statuses) or 1
         if self.live or time.monotonic() - self.shown > PLAIN_LINE_SECONDS or self.done == self.total:
             self._show()
+
+    def more(self, count: int) -> None:
+        """So many more than planned; of a source pack that is split each part counts."""
+        self.total += count
+
+    def state(self) -> dict[str, Any]:
+        """Stage, counts, rate and time left, as numbers."""
+        seconds = max(time.monotonic() - self.started, 1e-9)
+        rate = self.done / seconds if self.done else None
+        left = (self.total - self.done) / rate if rate else None
+        known = {"stage": self.stage, "done": self.done, "total": self.total, "counts": dict(self.counts)}
+        return known | {"rate": rate, "left_seconds": left}
 
     def note(self, text: str) -> None:
         """A line of its own."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import os
 import platform
 import socket
 import subprocess
@@ -61,3 +63,20 @@ def device_name(kind: str) -> str:
         lines = []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return f"cpu: {models[0] if models else platform.processor() or platform.machine()}"
+
+
+@functools.cache
+def arithmetic() -> dict[str, str]:
+    """What else must be equal wherever trials of one campaign run: this program's own code, and MKL's rounding."""
+    return {"code": source_hash()[:12], "MKL_CBWR": os.environ.get("MKL_CBWR", "not set")}
+
+
+@functools.cache
+def source_hash() -> str:
+    """Hash of the Python files of this program."""
+    home = Path(__file__).resolve().parent.parent
+    hashed = hashlib.sha256()
+    for package in ("harness", "methods", "results", "tasks"):
+        for path in sorted((home / package).rglob("*.py")):
+            hashed.update(f"{path.relative_to(home)}\0".encode() + path.read_bytes())
+    return hashed.hexdigest()

@@ -3,18 +3,56 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 
 from harness import plan, schedule
 from harness.campaign import Campaign
+from harness.cluster import Request, cluster, larger, request, slots
 from harness.plan import Pack, Trial
 from harness.progress import Progress
-from harness.trial import lost
+from harness.recovery import Job
+from harness.supervise import Child
 from results.place import names
 
 FAILURES = ("failed", "diverged", "oom", "timeout")
 
+ROW_BYTES = 20_000
+"""Of a committed row at most, a file of its own included."""
 
-def run(campaign: Campaign, address: str | None, retry_failed: bool, progress: Progress) -> Counter[str]:
+
+@dataclass(frozen=True)
+class Runner:
+    """What the stages of one run share."""
+
+    campaign: Campaign
+    asked: Request
+    progress: Progress
+    child: Child
+
+    def complete(self, trials: list[Trial], stage: str) -> None:
+        """Train the source models, then run the trials until each has a row.
+
+        Those that ran out of memory run once more: alone, and with twice as much.
+        """
+        if not trials:
+            return
+        sources = _sources(self.campaign, trials)
+        device = self.campaign.suite.resources.device
+        packs = [*sources, *plan.packs(trials, slots(self.asked), device)]
+        self.progress.begin(stage, len(sources) + len(trials))
+        exhausted = self._run([Job(pack) for pack in packs], self.asked)
+        again = [trial for trial in self.campaign.missing(trials) if trial.key in exhausted]
+        if again:
+            asked = larger(self.asked)
+            self.progress.note(f"{len(again)} trials ran out of memory; they run again alone, each with {asked}")
+            jobs = [Job(Pack("trials", (trial,)), last=True, before="memory: with less of it") for trial in again]
+            self._run(jobs, asked)
+
+    def _run(self, jobs: list[Job], asked: Request) -> set[str]:
+        return schedule.run_jobs(jobs, self.campaign, asked, self.progress, self.child)
+
+
+def run(campaign: Campaign, address: str | None, retry_failed: bool, progress: Progress, child: Child) -> Counter[str]:
     """Run what is missing; returns the statuses of the trials that ran now.
 
     With `retry_failed` final trials that are not done run again as a new attempt; tuning is not repeated, since its
@@ -23,11 +61,15 @@ def run(campaign: Campaign, address: str | None, retry_failed: bool, progress: P
     tune = campaign.missing(campaign.tune_trials)
     final = _missing_finals(campaign, retry_failed)
     if tune or final:
-        with schedule.cluster(address):
-            schedule.slots(campaign.suite.resources)  # a request that never fits is refused before anything starts
-            _complete(campaign, tune, "tune", _sources(campaign, [*tune, *final]), progress)
-            finals = _missing_finals(campaign, retry_failed)
-            _complete(campaign, finals, "final", _sources(campaign, finals), progress)
+        schedule.check_disk(campaign, _bytes_needed(campaign, [*tune, *final]), child.scratch)
+        asked = request(campaign.suite.resources)
+        with cluster(address, child.scratch):
+            slots(asked)  # a request that never fits is refused before anything starts
+            if address is not None:
+                schedule.check_nodes(campaign, asked)
+            runner = Runner(campaign, asked, progress, child)
+            runner.complete(tune, "tune")
+            runner.complete(_missing_finals(campaign, retry_failed), "final")
         progress.end()
     return progress.counts
 
@@ -45,22 +87,10 @@ def _sources(campaign: Campaign, trials: list[Trial]) -> list[Pack]:
     return plan.source_packs(t for t in trials if f"source-{t.source_key}.pt" not in cached)
 
 
-def _complete(campaign: Campaign, trials: list[Trial], stage: str, sources: list[Pack], progress: Progress) -> None:
-    """Train the source models, then run the trials until each has a row.
-
-    A pack whose worker died runs again trial by trial, so that only the guilty one is left without a row of its own;
-    it gets one that says so.
-    """
-    if not trials:
-        return
-    resources = campaign.suite.resources
-    packs = [*sources, *plan.packs(trials, schedule.slots(resources), resources.device)]
-    progress.begin(stage, len(sources) + len(trials))
-    schedule.run_packs(packs, campaign.folder, campaign.suite.resources, progress)
-    if left := campaign.missing(trials):
-        progress.note(f"a worker died; its {len(left)} trials run again one by one")
-        singles = [Pack("trials", (trial,)) for trial in left]
-        schedule.run_packs(singles, campaign.folder, campaign.suite.resources, progress)
-    for trial in campaign.missing(trials):
-        campaign.commit([lost(trial, "the worker process died while this trial ran")])
-        progress.add(["failed"])
+def _bytes_needed(campaign: Campaign, trials: list[Trial]) -> int:
+    """What the trials will write at most: their rows, and a network for each source model and each prepared one."""
+    size = {}
+    for task in campaign.suite.tasks:
+        size[task.id] = sum(parameter.numel() * parameter.element_size() for parameter in task.network().parameters())
+    kept = {trial.source_key: trial for trial in trials} | {trial.prepare_key: trial for trial in trials}
+    return len(trials) * ROW_BYTES + sum(2 * size[trial.task.id] for trial in kept.values())

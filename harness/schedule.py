@@ -1,176 +1,71 @@
-"""Ray Tune runs the packs: first in first out, on workers that stay. The only file that imports ray."""
+"""Ray Tune runs the packs: first in first out, on workers that stay; a watch deals with what is stuck or lost."""
 
 from __future__ import annotations
 
-import logging
-import os
 import pickle
 import shutil
-import signal
 import tempfile
-from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import ray
-import torch
-from ray import cloudpickle, tune
+from ray import tune
 
-from harness import trial as trials
-from harness.curves import commit_curves
-from harness.engines.allocator import keep_freed_memory, round_alike
+from harness import provenance
+from harness.campaign import Campaign
+from harness.cluster import Request, everywhere, on_node, slots
 from harness.errors import UserError
-from harness.ledger import Ledger
-from harness.plan import Pack
-from harness.plugins import by_value_modules
+from harness.heartbeat import Heartbeat
 from harness.progress import Progress
-from harness.source import Store
-from harness.suite import Resources
-from results.place import Place, explain
+from harness.record import RECORD
+from harness.recovery import Job
+from harness.supervise import Child
+from harness.watch import Watch
+from harness.worker import Desk, PackRunner, Terms, unfit
+
+FREE_BYTES = 500 * 10**6
+"""Ray's files of a run, with room for what workers write beside."""
 
 
-class _Queue:
-    """Hands out packs, first in first out, each once."""
-
-    def __init__(self, waiting: list[Any]) -> None:
-        self.waiting = deque(waiting)
-
-    def next(self) -> Any:
-        """The reference to the next pack; None once all are handed out."""
-        return self.waiting.popleft() if self.waiting else None
+def terms(campaign: Campaign, asked: Request) -> Terms:
+    """What every worker must agree with."""
+    folder = campaign.folder.resolve()
+    versions = provenance.versions() | provenance.arithmetic()
+    return Terms(folder, (folder / RECORD).read_bytes(), versions, asked, alone=slots(asked) == 1)
 
 
-class PackRunner(tune.Trainable):
-    """One slot of the cluster: a Tune trial whose every step runs one pack and commits its rows.
+def check_nodes(campaign: Campaign, asked: Request) -> None:
+    """Raises: UserError if a node has other versions than this process, or does not see the campaign's folder."""
+    wrong = []
+    for name, answer in everywhere(unfit, terms(campaign, asked)).items():
+        if isinstance(answer, Exception):
+            wrong.append(f"{name}: gives no answer ({str(answer).strip().splitlines()[-1]})")
+        elif answer:
+            wrong.append(f"{name}: {answer}")
+    if wrong:
+        raise UserError("not every node of the cluster will do:\n  " + "\n  ".join(wrong))
 
-    Tune's own reuse of actors, one Tune trial a pack, is no substitute: an actor that is free takes the pack that
-    another actor is being started for and cancels that start, so with short packs a slot may stay empty for ever
-    (seen: a stage twice as long). With slots as trials the driver's state does not grow with the packs either.
+
+def run_jobs(jobs: Sequence[Job], campaign: Campaign, asked: Request, progress: Progress, child: Child) -> set[str]:
+    """Run every job until each of its trials has a row; rows are committed by the workers.
+
+    Returns: the keys of trials without a row, since they ran out of memory and may try with more.
+    Raises: UserError if rows cannot be written, workers cannot start, or no node is left.
     """
-
-    def setup(  # type: ignore[override]
-        self, config: dict[str, Any], queue: Any, folder: Place, cuda: bool, alone: bool
-    ) -> None:
-        """One thread per worker; first calls are made here, untimed."""
-        torch.set_num_threads(1)
-        keep_freed_memory()
-        self.queue, self.folder, self.alone = queue, folder, alone
-        self.ledger = Ledger(folder)
-        self.store = Store(folder / "cache", torch.device("cuda" if cuda else "cpu"))
-        trials.warm_up(self.store)
-
-    def step(self) -> dict[str, Any]:
-        reference = ray.get(self.queue.next.remote())
-        if reference is None:
-            return {"done": True}
-        pack: Pack = ray.get(reference)
-        if pack.kind == "source":
-            trials.train_sources(pack.trials, self.store)
-            return {"statuses": []}
-        rows = trials.run_pack(pack.trials, self.store, self.alone)
-        try:
-            self.ledger.append(commit_curves(self.folder, rows))
-        except OSError as error:
-            return {"unwritten": explain(error), "done": True}
-        return {"statuses": [row["status"] for row in rows]}
-
-
-class _Watch(tune.Callback):
-    """Tells the progress display what each finished pack brought."""
-
-    def __init__(self, progress: Progress) -> None:
-        self.progress = progress
-        self.unwritten: str | None = None
-
-    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any) -> None:
-        if "statuses" in result:
-            self.progress.add(result["statuses"])
-        self.unwritten = result.get("unwritten", self.unwritten)
-
-
-@contextmanager
-def cluster(address: str | None) -> Iterator[None]:
-    """An embedded local Ray for the block, or the cluster at `address`; Ray's own logs stay out of the terminal.
-
-    Raises: UserError if there is no cluster at the address.
-    """
-    round_alike()  # the workers that start here inherit it; elsewhere it belongs to the environment of the nodes
-    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
-    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
-    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
-    # Ray's default of 15 starves the workers on a machine that does anything else.
-    os.environ.setdefault("RAY_worker_niceness", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    dashboard = False if address is None else None
-    with _away_from_users_folder():
-        try:
-            ray.init(
-                address or "local", include_dashboard=dashboard, log_to_driver=False, logging_level=logging.CRITICAL
-            )
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise UserError(f"--address {address}: no Ray cluster there ({error})") from error
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        for module in by_value_modules():
-            cloudpickle.register_pickle_by_value(module)  # type: ignore[no-untyped-call]
-        try:
-            yield
-        finally:
-            ray.shutdown()
-
-
-@contextmanager
-def _away_from_users_folder() -> Iterator[None]:
-    """Ray puts the current folder on its workers' path, where a user's own `tasks/` would shadow ours."""
-    here = Path.cwd()
-    with tempfile.TemporaryDirectory(prefix="pacbench-") as empty:
-        os.chdir(empty)
-        try:
-            yield
-        finally:
-            os.chdir(here)
-
-
-def slots(resources: Resources) -> int:
-    """How many packs run at once. Raises: UserError if no node can ever hold one."""
-    cpus, gpus, memory = _request(resources)
-    fitting = 0
-    for node in ray.nodes():  # type: ignore[no-untyped-call]
-        if node["Alive"]:
-            has = node["Resources"]
-            room = [has.get("CPU", 0) / cpus]
-            room += [has.get("GPU", 0) / gpus] if gpus else []
-            room += [has.get("memory", 0) / memory] if memory else []
-            fitting += int(min(room))
-    if not fitting:
-        asked = f"{cpus:g} CPUs, {gpus:g} GPUs, {memory / 1e9:g} GB"
-        raise UserError(f"[resources]: a pack asks for {asked}; no node of the cluster has that much")
-    return fitting
-
-
-def run_packs(packs: Sequence[Pack], folder: Place, resources: Resources, progress: Progress) -> None:
-    """Run every pack; rows are committed by the workers. A worker that dies is replaced; its pack leaves no rows.
-
-    Raises: UserError if rows cannot be written, for instance because the disk is full.
-    """
-    concurrent = min(slots(resources), len(packs))
-    cpus, gpus, memory = _request(resources)
-    request = {"cpu": cpus, "gpu": gpus} | ({"memory": memory} if memory else {})
+    concurrent = min(slots(asked), len(jobs))
+    desk = ray.remote(Desk).options(**on_node(ray.get_runtime_context().get_node_id())).remote()
+    beat = Heartbeat(campaign.folder)
+    watch = Watch(campaign, asked, desk, progress, beat, child)
     try:
-        references = [ray.put(pack) for pack in packs]
+        watch.put([(job, 0.0) for job in jobs])
     except (TypeError, pickle.PicklingError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"a method or task cannot be sent to workers: it must pickle ({reason})") from error
-    queue = ray.remote(num_cpus=0)(_Queue).remote(references)
-    runner = tune.with_parameters(
-        PackRunner, queue=queue, folder=folder.resolve(), cuda=gpus > 0, alone=slots(resources) == 1
-    )
-    storage = tempfile.mkdtemp(prefix="pacbench-tune-")
-    watch = _Watch(progress)
+    runner = tune.with_parameters(PackRunner, desk=desk, terms=terms(campaign, asked))
+    storage = tempfile.mkdtemp(prefix="tune-", dir=child.scratch)
     try:
         tune.Tuner(
-            tune.with_resources(runner, request),
+            tune.with_resources(runner, asked.tune()),
             param_space={"slot": tune.grid_search(list(range(concurrent)))},
             tune_config=tune.TuneConfig(max_concurrent_trials=concurrent),
             run_config=tune.RunConfig(
@@ -178,17 +73,30 @@ def run_packs(packs: Sequence[Pack], folder: Place, resources: Resources, progre
                 name="packs",
                 verbose=0,
                 callbacks=[watch],
-                failure_config=tune.FailureConfig(max_failures=len(packs) + 3),
+                failure_config=tune.FailureConfig(max_failures=-1),  # the watch counts, and ends what must end
                 checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             ),
         ).fit()
     finally:
         shutil.rmtree(storage, ignore_errors=True)
+        beat.end()
+        ray.kill(desk)  # type: ignore[arg-type]
     if watch.unwritten:
         raise UserError(
-            f"{folder}: rows cannot be written ({watch.unwritten}); what is committed is kept, the same command resumes"
+            f"{campaign.folder}: rows cannot be written ({watch.unwritten}); what is committed is kept, the same "
+            "command resumes"
         )
+    return watch.exhausted
 
 
-def _request(resources: Resources) -> tuple[float, float, float]:
-    return resources.cpus or 1.0, resources.gpu_share, (resources.memory_gb or 0.0) * 1e9
+def check_disk(campaign: Campaign, needed: int, scratch: Path) -> None:
+    """Raises: UserError if the campaign's folder or that of Ray's files lacks room, with how much is needed."""
+    wanted = [(scratch, FREE_BYTES, "Ray's files (TMPDIR chooses another place)")]
+    if isinstance(campaign.folder, Path):
+        wanted.append((campaign.folder, needed, "the rows and source models still to come"))
+    for folder, size, what in wanted:
+        usage = shutil.disk_usage(folder)
+        if usage.free < size:
+            raise UserError(
+                f"{folder}: {usage.free / 1e6:.0f} MB free, {size / 1e6:.0f} MB needed for {what}; nothing was started"
+            )

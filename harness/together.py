@@ -27,6 +27,7 @@ from harness.engines.plain import Plain
 from harness.engines.structure import NotLaned
 from harness.evaluate import Predict
 from harness.fit import Fitted, Job
+from harness.note import Note
 
 PREDICTED_TOGETHER = 256
 """Examples up to which predictions on a CPU are lanes; larger splits keep the processor busy one by one (measured)."""
@@ -41,6 +42,7 @@ class Together:
 
     def __init__(self, lanes: Lanes | None = None) -> None:
         self.lanes = lanes or Lanes()
+        self.note = Note()
         self._main: greenlet | None = None
 
     def run(self, works: Sequence[Callable[[], T]]) -> list[T]:
@@ -88,7 +90,7 @@ class Together:
 
     def _ask(self, wanted: tuple[Job, float] | Asked) -> Any:
         assert self._main is not None
-        with _Surroundings() as surroundings:
+        with _Surroundings(self.note) as surroundings:
             answer = self._main.switch(wanted)
             if isinstance(answer, list):
                 surroundings.spend(sum(result.seconds for result in answer if isinstance(result, Fitted)))
@@ -108,15 +110,18 @@ class Together:
 
     def _train(self, jobs: list[Job]) -> list[list[Fitted | BaseException]]:
         """Train jobs together; where that takes longer than all of them may, each alone, which finds the guilty one."""
-        with time_limit(sum(seconds_left(job) for job in jobs)):
+        with time_limit(sum(seconds_left(job) for job in jobs), self.note):
             return self.lanes.train_together(jobs)
 
 
 class _Surroundings:
-    """What belongs to the trial that is left: random state, gradient mode and the timer of its limit.
+    """What belongs to the trial that is left: random state, gradient mode, its time limit, and what is noted of it.
 
     Taken away while the others run, and put back when it goes on.
     """
+
+    def __init__(self, note: Note) -> None:
+        self.note = note
 
     def __enter__(self) -> _Surroundings:
         self.random = (random.getstate(), np.random.get_state(), torch.get_rng_state())
@@ -124,6 +129,9 @@ class _Surroundings:
         self.gradients = torch.is_grad_enabled()
         self.handler = signal.getsignal(signal.SIGALRM)
         self.timer = signal.setitimer(signal.ITIMER_REAL, 0)[0]
+        self.trial = self.note.trial
+        self.note.limit(0)
+        self.note.doing("")
         torch.set_grad_enabled(True)
         return self
 
@@ -141,6 +149,8 @@ class _Surroundings:
         if self.cuda:
             torch.cuda.set_rng_state_all(self.cuda)
         torch.set_grad_enabled(self.gradients)
+        self.note.doing(self.trial)
+        self.note.limit(self.timer)
         if self.timer:
             signal.signal(signal.SIGALRM, self.handler)
             signal.setitimer(signal.ITIMER_REAL, self.timer)

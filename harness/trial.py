@@ -36,8 +36,10 @@ def run(trial: Trial, store: Store, exclusive_device: bool = False) -> Row:
     row = describe(trial)
     measured: Row = {"started_at": datetime.now(UTC), "extra": _task_remarks(trial)}
     cost.reset_peak_memory(store.device)
+    note = store.together.note
+    note.doing(trial.key)
     try:
-        with cost.time_limit(trial.trial_seconds):
+        with cost.time_limit(trial.trial_seconds, note):
             _measure(trial, store, measured)
         measured["status"] = "done"
     except Declined as declined:
@@ -48,6 +50,7 @@ def run(trial: Trial, store: Store, exclusive_device: bool = False) -> Row:
         measured |= {"status": "timeout", "reason": f"not finished after {trial.trial_seconds:g} s"}
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the trial's boundary: what a method raises becomes a row
         measured |= {"status": "oom" if _out_of_memory(error) else "failed", "reason": _reason(error)}
+    note.doing("")
     measured["finished_at"] = datetime.now(UTC)
     measured["peak_memory_bytes"] = cost.peak_memory_bytes(store.device)
     measured["device"] = provenance.device_name(store.device.type)
@@ -97,10 +100,10 @@ def describe(trial: Trial) -> Row:
     }
 
 
-def lost(trial: Trial, reason: str) -> Row:
+def lost(trial: Trial, status: str, reason: str) -> Row:
     """The row of a trial whose worker died with it."""
     moment = datetime.now(UTC)
-    outcome = {"status": "failed", "reason": reason, "started_at": moment, "finished_at": moment}
+    outcome = {"status": status, "reason": reason, "started_at": moment, "finished_at": moment}
     return describe(trial) | outcome | {"extra": _task_remarks(trial)}
 
 
@@ -224,7 +227,9 @@ def _task_remarks(trial: Trial) -> dict[str, str]:
 
 def _out_of_memory(error: BaseException) -> bool:
     """True for Python's, CUDA's and torch's CPU allocator's ways of saying so."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
+        words in str(error) for words in ("can't allocate memory", "bad_alloc")
+    )
 
 
 def _reason(error: BaseException) -> str:
@@ -253,24 +258,28 @@ def run_pack(trials: Sequence[Trial], store: Store, exclusive_device: bool = Fal
         return [run(trial, store, exclusive_device) for trial in trials]
     train_sources(trials, store)
     prepared = {trial.prepare_key: trial for trial in trials if _prepares(trial)}
-    store.together.run([partial(_ahead, trial, partial(_prepare, trial, store)) for trial in prepared.values()])
+    store.together.run([partial(_ahead, trial, store, partial(_prepare, trial, store)) for trial in prepared.values()])
     return store.together.run([partial(run, trial, store, exclusive_device) for trial in trials])
 
 
 def train_sources(trials: Sequence[Trial], store: Store) -> None:
     """Train and cache the source models of trials ahead of them, those that can be lanes side by side."""
     needed = {trial.source_key: trial for trial in trials if trial.method.pretrained}
-    store.together.run([partial(_ahead, trial, partial(store.source, trial)) for trial in needed.values()])
+    store.together.run([partial(_ahead, trial, store, partial(store.source, trial)) for trial in needed.values()])
 
 
 def _prepare(trial: Trial, store: Store) -> None:
     store.prepared(trial, store.source(trial))
 
 
-def _ahead(trial: Trial, work: Callable[[], object]) -> None:
+def _ahead(trial: Trial, store: Store, work: Callable[[], object]) -> None:
     """Do the work, and leave what goes wrong to the trials that need it: each meets the same error in its own row."""
+    note = store.together.note
+    note.doing(trial.key)
     try:
-        with cost.time_limit(trial.trial_seconds):
+        with cost.time_limit(trial.trial_seconds, note):
             work()
     except (Exception, SystemExit, TrialTimeout):  # noqa: BLE001 - the trials that need it will say so
         return
+    finally:
+        note.doing("")

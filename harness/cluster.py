@@ -1,0 +1,186 @@
+"""The Ray cluster that a campaign runs on: an embedded local one or a running one, and whether it will do."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import cloudpickle
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from harness.engines.allocator import round_alike
+from harness.errors import UserError
+from harness.plugins import by_value_modules
+from harness.suite import Resources
+from harness.supervise import Crashed, descendants, interrupt_once
+
+ANSWER_SECONDS = 60.0
+"""A node gets this long to start a worker and answer."""
+
+LONGEST_SOCKET_FOLDER = 40
+"""Characters of Ray's folder at most: a socket's path in it may have 107."""
+
+
+@contextmanager
+def cluster(address: str | None, scratch: Path) -> Iterator[None]:
+    """An embedded local Ray for the block, or the cluster at `address`; Ray's own logs stay out of the terminal.
+
+    scratch: folder for what need not outlive the block. Raises: UserError if there is no cluster at the address,
+    Crashed if Ray fails.
+    """
+    round_alike()  # the workers that start here inherit it
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
+    # Ray's default of 15 starves the workers on a machine that does anything else.
+    os.environ.setdefault("RAY_worker_niceness", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+    if address is None:
+        settings["include_dashboard"] = False
+        if len(str(scratch)) <= LONGEST_SOCKET_FOLDER:
+            settings["_temp_dir"] = str(scratch)
+        os.environ["TMPDIR"] = str(scratch)  # what the workers leave goes with it
+    else:
+        settings["runtime_env"] = {"env_vars": {name: os.environ[name] for name in _PASSED_ON if name in os.environ}}
+    # Ray writes of every lost worker on the driver's stdout, pages of it.
+    with _away_from_users_folder(scratch), Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+        try:
+            ray.init(address or "local", **settings)
+        except (ConnectionError, ValueError, RuntimeError, TimeoutError, ray.exceptions.RayError) as error:
+            if address is None:
+                raise Crashed(f"Ray did not start ({error})") from error
+            raise UserError(f"--address {address}: no Ray cluster there that will do ({error})") from error
+        signal.signal(signal.SIGTERM, interrupt_once)
+        for module in by_value_modules():
+            cloudpickle.register_pickle_by_value(module)  # type: ignore[no-untyped-call]
+        try:
+            yield
+        except ray.exceptions.RayError as error:
+            raise Crashed(f"Ray failed ({str(error).strip().splitlines()[-1]})") from error
+        finally:
+            ray.shutdown()
+
+
+_PASSED_ON = ("MKL_CBWR", "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS")
+
+
+@contextmanager
+def _away_from_users_folder(scratch: Path) -> Iterator[None]:
+    """Ray puts the current folder on its workers' path, where a user's own `tasks/` would shadow ours."""
+    here = Path.cwd()
+    with tempfile.TemporaryDirectory(prefix="empty-", dir=scratch) as empty:
+        os.chdir(empty)
+        try:
+            yield
+        finally:
+            os.chdir(here)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a slot asks of a node. memory: bytes, 0 where the suite leaves it open."""
+
+    cpus: float
+    gpus: float
+    memory: float
+
+    def __str__(self) -> str:
+        return f"{self.cpus:g} CPUs, {self.gpus:g} GPUs, {self.memory / 1e9:g} GB"
+
+    def tune(self) -> dict[str, float]:
+        """As Ray Tune wants it."""
+        return {"cpu": self.cpus, "gpu": self.gpus} | ({"memory": self.memory} if self.memory else {})
+
+    def on(self, node: dict[str, float]) -> int:
+        """How many slots a node with these resources holds."""
+        room = [node.get("CPU", 0) / self.cpus]
+        room += [node.get("GPU", 0) / self.gpus] if self.gpus else []
+        room += [node.get("memory", 0) / self.memory] if self.memory else []
+        return int(min(room) + 1e-9)
+
+    def memory_share(self, node: dict[str, float]) -> float:
+        """The part of a node's memory that belongs to one slot."""
+        if self.memory and node.get("memory"):
+            return self.memory / node["memory"]
+        return 1.0 / max(1, self.on(node))
+
+
+def request(resources: Resources) -> Request:
+    """What the suite asks for each pack."""
+    return Request(resources.cpus or 1.0, resources.gpu_share, (resources.memory_gb or 0.0) * 1e9)
+
+
+def larger(asked: Request) -> Request:
+    """Twice as much of everything, or what the node with the most memory has."""
+    most = max(nodes().values(), key=lambda node: node.get("memory", 0.0) if asked.on(node) else -1.0)
+    return Request(
+        min(2 * asked.cpus, max(most.get("CPU", 0.0), asked.cpus)),
+        asked.gpus if asked.gpus >= 1 else min(2 * asked.gpus, 1.0),
+        min(2 * asked.memory, max(most.get("memory", 0.0), asked.memory)),
+    )
+
+
+def nodes() -> dict[str, dict[str, float]]:
+    """The resources of every node that is alive, by its id."""
+    return {n["NodeID"]: n["Resources"] for n in ray.nodes() if n["Alive"]}  # type: ignore[no-untyped-call]
+
+
+def slots(asked: Request) -> int:
+    """How many packs run at once. Raises: UserError if no node can ever hold one."""
+    fitting = sum(asked.on(node) for node in nodes().values())
+    if not fitting:
+        most = {name: max(n.get(name, 0) for n in nodes().values()) for name in ("CPU", "GPU", "memory")}
+        has = f"{most['CPU']:g} CPUs, {most['GPU']:g} GPUs, {most['memory'] / 1e9:.1f} GB"
+        raise UserError(f"[resources]: a pack asks for {asked}; no node of the cluster has that much (at most {has})")
+    return fitting
+
+
+def on_node(node: str) -> dict[str, Any]:
+    """Options of a task or actor that runs on this node and no other, whatever else runs there."""
+    strategy = NodeAffinitySchedulingStrategy(node, soft=False)
+    return {"num_cpus": 0, "scheduling_strategy": strategy}
+
+
+def everywhere(function: Any, *arguments: Any) -> dict[str, Any]:
+    """What a function returns on every node that is alive, by the node's name and id; an exception where it fails."""
+    names = {n["NodeID"]: n["NodeManagerHostname"] for n in ray.nodes() if n["Alive"]}  # type: ignore[no-untyped-call]
+    remote = ray.remote(function)
+    asked = {node: remote.options(**on_node(node)).remote(*arguments) for node in names}
+    ray.wait(list(asked.values()), num_returns=len(asked), timeout=ANSWER_SECONDS)
+    answers = {}
+    for node, reference in asked.items():
+        try:
+            answers[f"{names[node]} ({node[:8]})"] = ray.get(reference, timeout=0)
+        except ray.exceptions.RayError as error:
+            answers[f"{names[node]} ({node[:8]})"] = error
+    return answers
+
+
+def services() -> list[int]:
+    """The processes of the embedded Ray without which it is dead; none on a running cluster."""
+    found = []
+    for process in descendants():
+        try:
+            name = Path(f"/proc/{process}/exe").resolve().name
+        except OSError:
+            continue
+        if name in ("raylet", "gcs_server"):
+            found.append(process)
+    return found
+
+
+def is_running(process: int) -> bool:
+    """Whether a process of this machine is there and not a zombie."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False

@@ -1,0 +1,204 @@
+"""What runs on the cluster: workers that take packs, and the desk that hands them out."""
+
+from __future__ import annotations
+
+import gc
+import os
+import resource
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+from ray import tune
+
+from harness import note, provenance
+from harness import trial as trials
+from harness.cluster import Request, nodes
+from harness.curves import commit_curves
+from harness.engines.allocator import keep_freed_memory
+from harness.errors import UserError
+from harness.ledger import Ledger
+from harness.record import RECORD
+from harness.recovery import Job
+from harness.source import Store
+from results.place import Place, explain
+
+POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Worker:
+    """Where a worker is, and its note."""
+
+    node: str
+    host: str
+    pid: int
+    note: str
+    oom_kills: int
+
+
+@dataclass(frozen=True)
+class Held:
+    """The job that a slot works on. since: seconds since the epoch."""
+
+    number: int
+    worker: Worker
+    since: float
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the driver asks of a worker before it may run anything.
+
+    record: the campaign's campaign.json; versions: of the driver; alone: a worker has its node to itself.
+    """
+
+    folder: Place
+    record: bytes
+    versions: dict[str, str]
+    asked: Request
+    alone: bool
+
+
+class Desk:
+    """Hands out jobs, first in first out among those that are due, and knows who works on which."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[float, int, Any]] = []
+        self.held: dict[int, Held] = {}
+        self.open: set[int] = set()
+
+    def put(self, jobs: list[tuple[int, Any, float]], instead_of: int | None = None) -> None:
+        """Take in jobs (number, reference, seconds to wait), in place of one that was lost."""
+        self.waiting += [(time.monotonic() + wait, number, reference) for number, reference, wait in jobs]
+        self.open |= {number for number, _, _ in jobs}
+        if instead_of is not None:
+            self.open.discard(instead_of)
+
+    def take(self, slot: int, worker: Worker) -> tuple[int, Any] | str | None:
+        """A job's number and reference; "wait" if none is due now but one may come; None once all are done.
+
+        Who asks for another job has done the one before.
+        """
+        if done := self.held.pop(slot, None):
+            self.open.discard(done.number)
+        now = time.monotonic()
+        for index, (due, number, reference) in enumerate(self.waiting):
+            if due <= now:
+                del self.waiting[index]
+                self.held[slot] = Held(number, worker, time.time())
+                return number, reference
+        return "wait" if self.open else None
+
+    def drop(self, slot: int) -> Held | None:
+        """What a slot held whose worker is lost; it stays open until something is put instead of it."""
+        return self.held.pop(slot, None)
+
+    def look(self) -> dict[int, Held]:
+        """What every slot holds."""
+        return self.held
+
+
+class PackRunner(tune.Trainable):
+    """One slot of the cluster: a Tune trial whose every step runs one pack and commits its rows.
+
+    Tune's own reuse of actors, one Tune trial a pack, is no substitute: an actor that is free takes the pack that
+    another actor is being started for and cancels that start, so with short packs a slot may stay empty for ever
+    (seen: a stage twice as long). With slots as trials the driver's state does not grow with the packs either.
+    """
+
+    def setup(self, config: dict[str, Any], desk: Any, terms: Terms) -> None:  # type: ignore[override]
+        """One thread per worker; first calls are made here, untimed. Raises: UserError if this node will not do."""
+        if wrong := unfit(terms):
+            raise UserError(f"node {provenance.host()}: {wrong}")
+        torch.set_num_threads(1)
+        keep_freed_memory()
+        self.desk, self.terms, self.slot = desk, terms, config["slot"]
+        self.ledger = Ledger(terms.folder)
+        self.store = Store(
+            terms.folder / "cache",
+            torch.device("cuda" if terms.asked.gpus else "cpu"),
+        )
+        trials.warm_up(self.store)
+        path = Path(tempfile.gettempdir()) / f"pacbench-note-{os.getpid()}"
+        self.store.together.note = note.Note(path)
+        node = ray.get_runtime_context().get_node_id()
+        self.worker = Worker(node, provenance.host(), os.getpid(), str(path), oom_kills())
+        if not terms.asked.gpus:  # CUDA's own reservations would count
+            _limit_memory(terms.asked, nodes()[node])
+
+    def step(self) -> dict[str, Any]:
+        until = time.monotonic() + 1.0
+        while (taken := ray.get(self.desk.take.remote(self.slot, self.worker))) == "wait":
+            if time.monotonic() > until:
+                return {}
+            time.sleep(POLL_SECONDS)
+        if taken is None:
+            return {"done": True}
+        job: Job = ray.get(taken[1][0])  # in a list, or the desk would be sent the job itself
+        return self._run(job)
+
+    def _run(self, job: Job) -> dict[str, Any]:
+        """The statuses of what is committed, and the keys of trials that are to run again with more memory."""
+        if job.pack.kind == "source":
+            trials.train_sources(job.pack.trials, self.store)
+            return {"statuses": []}
+        rows = trials.run_pack(job.pack.trials, self.store, self.terms.alone)
+        exhausted = [] if job.last else [row["key"] for row in rows if row["status"] == "oom"]
+        kept = [row for row in rows if row["key"] not in exhausted]
+        for row in kept if job.before else ():
+            row["extra"] = row["extra"] | {"ran_again_after": job.before}
+        try:
+            if kept:
+                self.ledger.append(commit_curves(self.terms.folder, kept))
+        except OSError as error:
+            return {"unwritten": explain(error), "done": True}
+        if any(row["status"] == "oom" for row in rows):
+            gc.collect()  # what the trial left in cycles would be missing to the next
+        return {"statuses": [row["status"] for row in kept], "exhausted": exhausted}
+
+    def cleanup(self) -> None:
+        Path(self.worker.note).unlink(missing_ok=True)
+
+
+def unfit(terms: Terms) -> str | None:
+    """Why this process must not run the campaign's trials, in words; None if it may."""
+    mine = provenance.versions() | provenance.arithmetic()
+    for name, version in terms.versions.items():
+        if mine.get(name) != version:
+            return f"{name} is {mine.get(name, 'not there')}, where the command runs it is {version}"
+    try:
+        record = (terms.folder / RECORD).read_bytes()
+    except OSError as error:
+        return (
+            f"does not see the campaign's folder {terms.folder} ({explain(error)}); --out must be shared by all nodes"
+        )
+    if record != terms.record:
+        return f"sees another campaign in {terms.folder}; --out must be shared by all nodes"
+    return None
+
+
+def _limit_memory(asked: Request, node: dict[str, float]) -> None:
+    """Let this process allocate its share of the node's memory beyond what it has, so that who asks for more gets a
+    MemoryError, which becomes a row, and no other process suffers."""
+    used = [line.split()[1] for line in _lines("/proc/self/status") if line.startswith("VmData:")]
+    if used and node.get("memory"):
+        limit = int(used[0]) * 1024 + int(asked.memory_share(node) * node["memory"])
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+
+
+def oom_kills() -> int:
+    """How many processes of this machine the system has ended for lack of memory; 0 where it does not say."""
+    counts = [line.split()[1] for line in _lines("/proc/vmstat") if line.startswith("oom_kill ")]
+    return int(counts[0]) if counts else 0
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text().splitlines()
+    except OSError:
+        return []
