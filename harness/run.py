@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from harness import plan, schedule
@@ -29,27 +30,47 @@ class Runner:
     progress: Progress
     child: Child
 
-    def complete(self, trials: list[Trial], stage: str) -> None:
-        """Train the source models, then run the trials until each has a row.
+    def run(self, tune: list[Trial], final: list[Trial], retry_failed: bool) -> None:
+        """Run both stages on workers that stay, until each trial has a row.
 
-        Those that ran out of memory run once more: alone, and with twice as much.
+        Trials that ran out of memory run once more, alone and with twice as much, before the next stage begins.
         """
-        if not trials:
-            return
-        sources = _sources(self.campaign, trials)
-        device = self.campaign.suite.resources.device
-        packs = [*sources, *plan.packs(trials, slots(self.asked), device)]
-        self.progress.begin(stage, len(sources) + len(trials))
-        exhausted = self._run([Job(pack) for pack in packs], self.asked)
-        again = [trial for trial in self.campaign.missing(trials) if trial.key in exhausted]
-        if again:
-            asked = larger(self.asked)
-            self.progress.note(f"{len(again)} trials ran out of memory; they run again alone, each with {asked}")
-            jobs = [Job(Pack("trials", (trial,)), last=True, before="memory: with less of it") for trial in again]
-            self._run(jobs, asked)
+        begun: list[Trial] = []
+        stages = self._stages(tune, final, retry_failed, begun)
+        most = max(len(self._packs(trials)) + len(_sources(self.campaign, trials)) for trials in (tune, final))
+        for jobs in stages:
+            exhausted = self._run(jobs, lambda exhausted: [] if exhausted else next(stages, []), most, self.asked)
+            again = [trial for trial in self.campaign.missing(begun) if trial.key in exhausted]
+            if again:
+                asked = larger(self.asked)
+                self.progress.note(f"{len(again)} trials ran out of memory; they run again alone, each with {asked}")
+                alone = [Job(Pack("trials", (trial,)), last=True, before="memory: with less of it") for trial in again]
+                self._run(alone, lambda exhausted: [], len(alone), asked)
 
-    def _run(self, jobs: list[Job], asked: Request) -> set[str]:
-        return schedule.run_jobs(jobs, self.campaign, asked, self.progress, self.child)
+    def _stages(
+        self, tune: list[Trial], final: list[Trial], retry_failed: bool, begun: list[Trial]
+    ) -> Iterator[list[Job]]:
+        """The jobs of each stage that has some; the second is not known before the first is done.
+
+        The source models of both are trained first: as lanes of one computation they cost little more than one.
+        """
+        if tune:
+            yield self._begin("tune", tune, [*tune, *final], begun)
+        final = _missing_finals(self.campaign, retry_failed)
+        if final:
+            yield self._begin("final", final, final, begun)
+
+    def _begin(self, stage: str, trials: list[Trial], of_sources: list[Trial], begun: list[Trial]) -> list[Job]:
+        sources = _sources(self.campaign, of_sources)
+        self.progress.begin(stage, len(sources) + len(trials))
+        begun += trials
+        return [Job(pack) for pack in (*sources, *self._packs(trials))]
+
+    def _packs(self, trials: list[Trial]) -> list[Pack]:
+        return plan.packs(trials, slots(self.asked), self.campaign.suite.resources.device)
+
+    def _run(self, jobs: list[Job], more: Callable[[set[str]], list[Job]], most: int, asked: Request) -> set[str]:
+        return schedule.run_jobs(jobs, more, most, self.campaign, asked, self.progress, self.child)
 
 
 def run(campaign: Campaign, address: str | None, retry_failed: bool, progress: Progress, child: Child) -> Counter[str]:
@@ -67,9 +88,7 @@ def run(campaign: Campaign, address: str | None, retry_failed: bool, progress: P
             slots(asked)  # a request that never fits is refused before anything starts
             if address is not None:
                 schedule.check_nodes(campaign, asked)
-            runner = Runner(campaign, asked, progress, child)
-            runner.complete(tune, "tune")
-            runner.complete(_missing_finals(campaign, retry_failed), "final")
+            Runner(campaign, asked, progress, child).run(tune, final, retry_failed)
         progress.end()
     return progress.counts
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import ray
@@ -14,6 +14,7 @@ from ray import tune
 from harness import provenance
 from harness.campaign import Campaign
 from harness.cluster import Request, everywhere, on_node, slots
+from harness.desk import Desk
 from harness.errors import UserError
 from harness.heartbeat import Heartbeat
 from harness.progress import Progress
@@ -21,7 +22,7 @@ from harness.record import RECORD
 from harness.recovery import Job
 from harness.supervise import Child
 from harness.watch import Watch
-from harness.worker import Desk, PackRunner, Terms, unfit
+from harness.worker import PackRunner, Terms, unfit
 
 FREE_BYTES = 500 * 10**6
 """Ray's files of a run, with room for what workers write beside."""
@@ -46,16 +47,25 @@ def check_nodes(campaign: Campaign, asked: Request) -> None:
         raise UserError("not every node of the cluster will do:\n  " + "\n  ".join(wrong))
 
 
-def run_jobs(jobs: Sequence[Job], campaign: Campaign, asked: Request, progress: Progress, child: Child) -> set[str]:
+def run_jobs(
+    jobs: Sequence[Job],
+    more: Callable[[set[str]], list[Job]],
+    most: int,
+    campaign: Campaign,
+    asked: Request,
+    progress: Progress,
+    child: Child,
+) -> set[str]:
     """Run every job until each of its trials has a row; rows are committed by the workers.
 
-    Returns: the keys of trials without a row, since they ran out of memory and may try with more.
-    Raises: UserError if rows cannot be written, workers cannot start, or no node is left.
+    Whenever all are done `more` gives the next ones, for the same workers, or none; it is told the keys of trials
+    without a row, since they ran out of memory and may try with more. most: jobs at a time at most, for the number of
+    workers. Returns: those keys. Raises: UserError if rows cannot be written, workers cannot start, or no node is left.
     """
-    concurrent = min(slots(asked), len(jobs))
+    concurrent = min(slots(asked), most)
     desk = ray.remote(Desk).options(**on_node(ray.get_runtime_context().get_node_id())).remote()
     beat = Heartbeat(campaign.folder)
-    watch = Watch(campaign, asked, desk, progress, beat, child)
+    watch = Watch(campaign, asked, desk, more, progress, beat, child)
     try:
         watch.put([(job, 0.0) for job in jobs])
     except (TypeError, pickle.PicklingError) as error:

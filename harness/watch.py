@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 from typing import Any
 
 import ray
@@ -13,13 +14,14 @@ from ray import tune
 from harness import note
 from harness.campaign import Campaign
 from harness.cluster import Request, is_running, nodes, on_node, services
+from harness.desk import Held, Worker
 from harness.errors import UserError
 from harness.heartbeat import Heartbeat, Slot
 from harness.progress import Progress, duration
 from harness.recovery import Decision, Job, Loss, Recovery, describe
 from harness.supervise import Child
 from harness.trial import lost
-from harness.worker import Held, Worker, oom_kills
+from harness.worker import oom_kills
 from results.place import names
 
 LOOK_SECONDS = 1.0
@@ -43,9 +45,16 @@ class Watch(tune.Callback):
     """Called by Tune's loop, in the driver's main thread."""
 
     def __init__(
-        self, campaign: Campaign, asked: Request, desk: Any, progress: Progress, beat: Heartbeat, child: Child
+        self,
+        campaign: Campaign,
+        asked: Request,
+        desk: Any,
+        more: Callable[[set[str]], list[Job]],
+        progress: Progress,
+        beat: Heartbeat,
+        child: Child,
     ) -> None:
-        self.campaign, self.asked, self.desk = campaign, asked, desk
+        self.campaign, self.asked, self.desk, self.more = campaign, asked, desk, more
         self.progress, self.beat, self.child = progress, beat, child
         self.here = ray.get_runtime_context().get_node_id()
         self.services = services()
@@ -58,14 +67,32 @@ class Watch(tune.Callback):
         self.looked = self.finished = self.had_node = time.monotonic()
         self.silent_seconds = SILENT_SECONDS
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune keeps a copy of its callbacks for a restart that is never asked of it."""
+        return {}
+
     def put(self, again: list[tuple[Job, float]], instead_of: int | None = None) -> None:
-        """Give jobs to the desk, each with the seconds to wait before. Raises: what pickling a method raises."""
+        """Give jobs to the desk, each with the seconds to wait before; more, or none, once it has nothing open.
+
+        Raises: what pickling a method raises.
+        """
         numbered = []
         for job, wait in again:
             number = len(self.jobs)
             self.jobs[number] = job
             numbered.append((number, [ray.put(job)], wait))
-        self._ask(self.desk.put.remote(numbered, instead_of))
+        taken = self.desk.put.remote(numbered, instead_of)
+        if not numbered:
+            self._go_on(self._ask(taken))
+
+    def _go_on(self, still_open: int) -> None:
+        """Where all jobs are done: the next ones, on the same workers, or the end."""
+        if still_open:
+            return
+        if jobs := self.more(self.exhausted):
+            self.put([(job, 0.0) for job in jobs])
+        else:
+            self._ask(self.desk.close.remote())
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any) -> None:
         self.unwritten = result.get("unwritten", self.unwritten)
@@ -74,6 +101,8 @@ class Watch(tune.Callback):
             if result["statuses"] or "exhausted" not in result:
                 self.progress.add(result["statuses"])
             self._moved()
+            if self.unwritten is None:
+                self._go_on(self._ask(self.desk.done.remote(trial.config["slot"])))
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
         """A slot's worker is lost; Tune starts another one in its place."""

@@ -1,4 +1,4 @@
-"""What runs on the cluster: workers that take packs, and the desk that hands them out."""
+"""What runs on the cluster: workers that take packs from the desk."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from harness import note, provenance
 from harness import trial as trials
 from harness.cluster import Request, nodes
 from harness.curves import commit_curves
+from harness.desk import Worker
 from harness.engines.allocator import keep_freed_memory
 from harness.errors import UserError
 from harness.ledger import Ledger
@@ -28,26 +29,6 @@ from harness.source import Store
 from results.place import Place, explain
 
 POLL_SECONDS = 0.1
-
-
-@dataclass(frozen=True)
-class Worker:
-    """Where a worker is, and its note."""
-
-    node: str
-    host: str
-    pid: int
-    note: str
-    oom_kills: int
-
-
-@dataclass(frozen=True)
-class Held:
-    """The job that a slot works on. since: seconds since the epoch."""
-
-    number: int
-    worker: Worker
-    since: float
 
 
 @dataclass(frozen=True)
@@ -62,45 +43,6 @@ class Terms:
     versions: dict[str, str]
     asked: Request
     alone: bool
-
-
-class Desk:
-    """Hands out jobs, first in first out among those that are due, and knows who works on which."""
-
-    def __init__(self) -> None:
-        self.waiting: list[tuple[float, int, Any]] = []
-        self.held: dict[int, Held] = {}
-        self.open: set[int] = set()
-
-    def put(self, jobs: list[tuple[int, Any, float]], instead_of: int | None = None) -> None:
-        """Take in jobs (number, reference, seconds to wait), in place of one that was lost."""
-        self.waiting += [(time.monotonic() + wait, number, reference) for number, reference, wait in jobs]
-        self.open |= {number for number, _, _ in jobs}
-        if instead_of is not None:
-            self.open.discard(instead_of)
-
-    def take(self, slot: int, worker: Worker) -> tuple[int, Any] | str | None:
-        """A job's number and reference; "wait" if none is due now but one may come; None once all are done.
-
-        Who asks for another job has done the one before.
-        """
-        if done := self.held.pop(slot, None):
-            self.open.discard(done.number)
-        now = time.monotonic()
-        for index, (due, number, reference) in enumerate(self.waiting):
-            if due <= now:
-                del self.waiting[index]
-                self.held[slot] = Held(number, worker, time.time())
-                return number, reference
-        return "wait" if self.open else None
-
-    def drop(self, slot: int) -> Held | None:
-        """What a slot held whose worker is lost; it stays open until something is put instead of it."""
-        return self.held.pop(slot, None)
-
-    def look(self) -> dict[int, Held]:
-        """What every slot holds."""
-        return self.held
 
 
 class PackRunner(tune.Trainable):
