@@ -19,7 +19,7 @@ from harness.progress import Progress, duration
 from harness.recovery import Decision, Job, Loss, Recovery, describe
 from harness.supervise import Child
 from harness.trial import lost
-from harness.worker import Held, Worker, oom_kills
+from harness.worker import Held, Renewed, Worker, oom_kills
 from results.place import names
 
 LOOK_SECONDS = 1.0
@@ -80,7 +80,8 @@ class Watch(tune.Callback):
         error = trial.get_pickled_error()
         held: Held | None = self._ask(self.desk.drop.remote(trial.config["slot"]))
         if held is None:
-            self._could_not_start(error)
+            if not (isinstance(error, ray.exceptions.RayTaskError) and isinstance(error.cause, Renewed)):
+                self._could_not_start(error)
             return
         self.broken_starts = 0
         job = self.jobs[held.number]
@@ -134,10 +135,12 @@ class Watch(tune.Callback):
             return Loss("memory", "Ray ended it, its node ran out of memory", left.trial)
         if held.number in self.overdue:
             return Loss("timeout", "its process did nothing any more", left.trial)
-        if left.place:
-            return Loss("timeout", f"it was ended in {left.place}", left.trial)
+        if left.killed:
+            return Loss("timeout", f"it was ended in {left.place or 'a place unknown'}", left.trial)
         if killed > held.worker.oom_kills:
             return Loss("memory", "the system ended it, its node ran out of memory", left.trial)
+        if left.place:
+            return Loss("died", f"it crashed in {left.place}", left.trial)
         if isinstance(error, ray.exceptions.RayActorError):
             return Loss("died", "its process ended by itself or was killed", left.trial)
         return Loss("died", text.strip().splitlines()[-1][:300] if text.strip() else "no reason known", left.trial)
@@ -224,4 +227,4 @@ def _left_behind(path: str) -> tuple[note.Read, int]:
     try:
         return note.read(path), oom_kills()
     except OSError:
-        return note.Read("", ""), oom_kills()
+        return note.Read("", False, ""), oom_kills()

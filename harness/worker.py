@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import resource
 import tempfile
@@ -83,8 +82,7 @@ class Desk:
 
         Who asks for another job has done the one before.
         """
-        if done := self.held.pop(slot, None):
-            self.open.discard(done.number)
+        self.leave(slot)
         now = time.monotonic()
         for index, (due, number, reference) in enumerate(self.waiting):
             if due <= now:
@@ -93,6 +91,11 @@ class Desk:
                 return number, reference
         return "wait" if self.open else None
 
+    def leave(self, slot: int) -> None:
+        """The slot has done what it held, and asks for nothing more."""
+        if done := self.held.pop(slot, None):
+            self.open.discard(done.number)
+
     def drop(self, slot: int) -> Held | None:
         """What a slot held whose worker is lost; it stays open until something is put instead of it."""
         return self.held.pop(slot, None)
@@ -100,6 +103,10 @@ class Desk:
     def look(self) -> dict[int, Held]:
         """What every slot holds."""
         return self.held
+
+
+class Renewed(Exception):  # noqa: N818 - an end, not an error
+    """A worker that came to its memory limit ends here: what it cannot give back would be missing to the next pack."""
 
 
 class PackRunner(tune.Trainable):
@@ -117,6 +124,7 @@ class PackRunner(tune.Trainable):
         torch.set_num_threads(1)
         keep_freed_memory()
         self.desk, self.terms, self.slot = desk, terms, config["slot"]
+        self.spent = False
         self.ledger = Ledger(terms.folder)
         self.store = Store(
             terms.folder / "cache",  # type: ignore[arg-type]
@@ -131,6 +139,9 @@ class PackRunner(tune.Trainable):
             _limit_memory(terms.asked, nodes()[node])
 
     def step(self) -> dict[str, Any]:
+        if self.spent:
+            ray.get(self.desk.leave.remote(self.slot))
+            raise Renewed
         until = time.monotonic() + 1.0
         while (taken := ray.get(self.desk.take.remote(self.slot, self.worker))) == "wait":
             if time.monotonic() > until:
@@ -156,8 +167,7 @@ class PackRunner(tune.Trainable):
                 self.ledger.append(kept)
         except OSError as error:
             return {"unwritten": explain(error), "done": True}
-        if any(row["status"] == "oom" for row in rows):
-            gc.collect()  # what the trial left in cycles would be missing to the next
+        self.spent = any(row["status"] == "oom" for row in rows)
         return {"statuses": [row["status"] for row in kept], "exhausted": exhausted}
 
     def cleanup(self) -> None:
