@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 import ray
-from ray import tune
+from ray import cloudpickle, tune
 
 from harness import note
 from harness.campaign import Campaign
@@ -77,7 +77,7 @@ class Watch(tune.Callback):
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
         """A slot's worker is lost; Tune starts another one in its place."""
-        error = trial.get_pickled_error()
+        error = _error(trial)
         held: Held | None = self._ask(self.desk.drop.remote(trial.config["slot"]))
         if held is None:
             if not (isinstance(error, ray.exceptions.RayTaskError) and isinstance(error.cause, Renewed)):
@@ -171,8 +171,8 @@ class Watch(tune.Callback):
     def _could_not_start(self, error: Exception | None) -> None:
         self.broken_starts += 1
         lines = str(error).strip().splitlines() or ["no reason known"]
-        if self.broken_starts == 1:
-            self.progress.note(f"a worker could not start: {lines[-1][:300]}")
+        if self.broken_starts == 2:  # one may have been killed on the way
+            self.progress.note(f"workers could not start: {lines[-1][:300]}")
         if self.broken_starts >= BROKEN_STARTS:
             raise UserError(f"{BROKEN_STARTS} workers in a row could not start: {lines[-1]}")
 
@@ -220,6 +220,16 @@ class Watch(tune.Callback):
             return function(*arguments)
         remote = ray.remote(function).options(**on_node(worker.node))
         return ray.get(remote.remote(*arguments), timeout=ANSWER_SECONDS)
+
+
+def _error(trial: Any) -> Exception | None:
+    """What Tune last heard of a worker. Its own reader looks where the file is copied to later."""
+    try:
+        with open(trial.pickled_error_file, "rb") as file:
+            error: Exception = cloudpickle.load(file)
+        return error
+    except (OSError, TypeError, EOFError):
+        return None
 
 
 def _left_behind(path: str) -> tuple[note.Read, int]:
