@@ -2,7 +2,7 @@
 
 A signal's handler runs only between two instructions of Python: code that hangs in C, blocks the signal or swallows the
 exception is deaf to it. So each worker has a watchdog, a process of its own that reads from the file when the
-trial's time is over, has the worker write down where it stands, and kills it. From the file the driver learns which
+trial's time is over, and kills the worker, which writes down where it stood. From the file the driver learns which
 trial was to blame. This file is also the watchdog's program, and imports no other of ours.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -21,7 +22,8 @@ GRACE_SECONDS = 10.0
 """A trial whose time is over gets this long to notice."""
 
 _WIDTH = 128
-"""Bytes of the first line: deadline on the system's monotonic clock (0: none), and the trial's key."""
+"""Bytes of a line. The first: deadline on the system's monotonic clock (0: none), and the trial's key. The second is
+the watchdog's, if it killed the worker: the same, as it found it. Then comes the stack at the worker's death."""
 
 
 class Note:
@@ -29,13 +31,14 @@ class Note:
 
     def __init__(self, path: Path | None = None) -> None:
         self.trial = ""
-        self._file = None if path is None else path.open("w+b")
+        self._file = None if path is None else path.open("w+b", buffering=0)
         self._seconds = 0.0
         if path is None or self._file is None:
             return
         self._write()
-        self._file.seek(_WIDTH)
-        faulthandler.register(signal.SIGUSR2, self._file, all_threads=False)
+        self._file.seek(2 * _WIDTH)
+        faulthandler.enable(self._file, all_threads=False)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         command = [sys.executable, "-I", "-S", __file__, str(path), str(os.getpid())]
         subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
@@ -58,9 +61,10 @@ class Note:
 
 @dataclass(frozen=True)
 class Read:
-    """What is in a note. trial: key, or empty; place: where a deaf trial stood when its time was over, else empty."""
+    """What is in a note. trial: key, or empty; killed: by the watchdog; place: where it stood, empty if unknown."""
 
     trial: str
+    killed: bool
     place: str
 
 
@@ -68,8 +72,9 @@ def read(path: str) -> Read:
     """The note that a worker left, deleted afterwards. Raises: OSError if there is none."""
     content = Path(path).read_bytes()
     Path(path).unlink(missing_ok=True)
-    trial = content[:_WIDTH].decode(errors="replace").partition(" ")[2].strip()
-    return Read(trial, _innermost(content[_WIDTH:].decode(errors="replace")))
+    lines = [content[:_WIDTH], content[_WIDTH : 2 * _WIDTH].strip(b"\0")]
+    trial = (lines[1] or lines[0]).decode(errors="replace").partition(" ")[2].strip()
+    return Read(trial, bool(lines[1]), _innermost(content[2 * _WIDTH :].decode(errors="replace")))
 
 
 def _innermost(stack: str) -> str:
@@ -79,24 +84,28 @@ def _innermost(stack: str) -> str:
             _, file, rest = line.split('"', 2)
             number, _, function = rest.removeprefix(", line ").partition(" in ")
             return f"{Path(file).name}:{number} ({function})"
-    return "an unknown place" if stack.strip() else ""
+    return ""
 
 
 def watch(path: Path, worker: int) -> None:
-    """Kill the worker when the deadline of its note has passed; return when it is gone."""
-    parent = os.getppid()
-    while os.getppid() == parent == worker:
+    """Kill the worker when the deadline of its note has passed; return when it is gone.
+
+    SIGABRT first: faulthandler writes down the stack, and the worker does not go on from there.
+    """
+    while os.getppid() == worker:
         time.sleep(0.5)
         try:
-            deadline = float(path.read_bytes()[:_WIDTH].partition(b" ")[0])
+            line = path.read_bytes()[:_WIDTH]
+            deadline = float(line.partition(b" ")[0])
         except (OSError, ValueError):
             continue
         if deadline and time.monotonic() > deadline:
-            os.kill(worker, signal.SIGUSR2)
+            with path.open("r+b", buffering=0) as file:
+                os.pwrite(file.fileno(), line, _WIDTH)
+            os.kill(worker, signal.SIGABRT)
             time.sleep(1.0)
-            with path.open("ab") as file:
-                file.write(b"\nkilled by the watchdog\n")
-            os.kill(worker, signal.SIGKILL)
+            if os.getppid() == worker:
+                os.kill(worker, signal.SIGKILL)
             return
 
 

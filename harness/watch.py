@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import ray
-from ray import tune
+from ray import cloudpickle, tune
 
 from harness import note
 from harness.campaign import Campaign
@@ -21,7 +21,7 @@ from harness.progress import Progress, duration
 from harness.recovery import Decision, Job, Loss, Recovery, describe
 from harness.supervise import Child
 from harness.trial import lost
-from harness.worker import oom_kills
+from harness.worker import Renewed, oom_kills
 from results.place import names
 
 LOOK_SECONDS = 1.0
@@ -106,10 +106,11 @@ class Watch(tune.Callback):
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
         """A slot's worker is lost; Tune starts another one in its place."""
-        error = trial.get_pickled_error()
+        error = _error(trial)
         held: Held | None = self._ask(self.desk.drop.remote(trial.config["slot"]))
         if held is None:
-            self._could_not_start(error)
+            if not (isinstance(error, ray.exceptions.RayTaskError) and isinstance(error.cause, Renewed)):
+                self._could_not_start(error)
             return
         self.broken_starts = 0
         job = self.jobs[held.number]
@@ -163,10 +164,12 @@ class Watch(tune.Callback):
             return Loss("memory", "Ray ended it, its node ran out of memory", left.trial)
         if held.number in self.overdue:
             return Loss("timeout", "its process did nothing any more", left.trial)
-        if left.place:
-            return Loss("timeout", f"it was ended in {left.place}", left.trial)
+        if left.killed:
+            return Loss("timeout", f"it was ended in {left.place or 'a place unknown'}", left.trial)
         if killed > held.worker.oom_kills:
             return Loss("memory", "the system ended it, its node ran out of memory", left.trial)
+        if left.place:
+            return Loss("died", f"it crashed in {left.place}", left.trial)
         if isinstance(error, ray.exceptions.RayActorError):
             return Loss("died", "its process ended by itself or was killed", left.trial)
         return Loss("died", text.strip().splitlines()[-1][:300] if text.strip() else "no reason known", left.trial)
@@ -197,8 +200,8 @@ class Watch(tune.Callback):
     def _could_not_start(self, error: Exception | None) -> None:
         self.broken_starts += 1
         lines = str(error).strip().splitlines() or ["no reason known"]
-        if self.broken_starts == 1:
-            self.progress.note(f"a worker could not start: {lines[-1][:300]}")
+        if self.broken_starts == 2:  # one may have been killed on the way
+            self.progress.note(f"workers could not start: {lines[-1][:300]}")
         if self.broken_starts >= BROKEN_STARTS:
             raise UserError(f"{BROKEN_STARTS} workers in a row could not start: {lines[-1]}")
 
@@ -248,9 +251,19 @@ class Watch(tune.Callback):
         return ray.get(remote.remote(*arguments), timeout=ANSWER_SECONDS)
 
 
+def _error(trial: Any) -> Exception | None:
+    """What Tune last heard of a worker. Its own reader looks where the file is copied to later."""
+    try:
+        with open(trial.pickled_error_file, "rb") as file:
+            error: Exception = cloudpickle.load(file)
+        return error
+    except (OSError, TypeError, EOFError):
+        return None
+
+
 def _left_behind(path: str) -> tuple[note.Read, int]:
     """The note that a lost worker left, and how many processes the system has ended for their memory so far."""
     try:
         return note.read(path), oom_kills()
     except OSError:
-        return note.Read("", ""), oom_kills()
+        return note.Read("", False, ""), oom_kills()

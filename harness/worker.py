@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import resource
 import tempfile
@@ -45,6 +44,10 @@ class Terms:
     alone: bool
 
 
+class Renewed(Exception):  # noqa: N818 - an end, not an error
+    """A worker that came to its memory limit ends here: what it cannot give back would be missing to the next pack."""
+
+
 class PackRunner(tune.Trainable):
     """One slot of the cluster: a Tune trial whose every step runs one pack and commits its rows.
 
@@ -60,6 +63,7 @@ class PackRunner(tune.Trainable):
         torch.set_num_threads(1)
         keep_freed_memory()
         self.desk, self.terms, self.slot = desk, terms, config["slot"]
+        self.spent = False
         self.ledger = Ledger(terms.folder)
         self.store = Store(
             terms.folder / "cache",
@@ -74,6 +78,9 @@ class PackRunner(tune.Trainable):
             _limit_memory(terms.asked, nodes()[node])
 
     def step(self) -> dict[str, Any]:
+        if self.spent:
+            ray.get(self.desk.done.remote(self.slot))
+            raise Renewed
         until = time.monotonic() + 1.0
         while (taken := ray.get(self.desk.take.remote(self.slot, self.worker))) == "wait":
             if time.monotonic() > until:
@@ -99,8 +106,7 @@ class PackRunner(tune.Trainable):
                 self.ledger.append(commit_curves(self.terms.folder, kept))
         except OSError as error:
             return {"unwritten": explain(error), "done": True}
-        if any(row["status"] == "oom" for row in rows):
-            gc.collect()  # what the trial left in cycles would be missing to the next
+        self.spent = any(row["status"] == "oom" for row in rows)
         return {"statuses": [row["status"] for row in kept], "exhausted": exhausted}
 
     def cleanup(self) -> None:
