@@ -120,6 +120,7 @@ def actor_per_trial(trials: Sequence[Trial], cache: Path, folder: Path, count: i
         tune.report({"score": run_one(trials[config["number"]], Store(cache, torch.device("cpu")))})
 
     started = time.perf_counter()
+    folder.mkdir()
     with cluster(None, folder):
         ready = time.perf_counter()
         results = tune.Tuner(

@@ -51,7 +51,9 @@ class Desk:
         return len(self.open)
 
     def close(self) -> None:
-        """No more jobs will come but in place of lost ones."""
+        """No more jobs will come, and what waits is left."""
+        self.waiting.clear()
+        self.open.clear()
         self.closed = True
 
     def take(self, slot: int, worker: Worker) -> tuple[int, Any] | str | None:

@@ -21,7 +21,7 @@ from results.place import write_durably as write_durably
 OUTCOME = ("key", "status", "attempt", "higher_is_better", "score_validation")
 """What decides which trials are still to run, and which configurations are selected."""
 
-BESIDE = ("selection", "cache")
+BESIDE = ("selection", "cache", "curves")
 """Folders of a campaign beside its ledger that are written to."""
 
 

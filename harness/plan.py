@@ -122,6 +122,11 @@ class Trial:
         engines = [self.engine] if self.engine == self.source_engine else [self.engine, self.source_engine]
         return seeds.digest([self.pair_key, self.stage, method, self.steps, self.precision, self.world_size, *engines])
 
+    @property
+    def prepares(self) -> bool:
+        """Whether its method works on the source model before it sees the target."""
+        return self.method.pretrained and type(self.method).prepare is not Method.prepare
+
     @functools.cached_property
     def drawn_by(self) -> Trial:
         """The same trial on the plain engine: its keys seed what a method draws, so that engines agree."""
@@ -150,11 +155,13 @@ class Cell:
 class Pack:
     """What Ray schedules: trials that one worker runs, as lanes side by side or one after the other.
 
-    kind "source" trains the source models of its trials and nothing else.
+    kind "source" trains the source models of its trials, prepares the networks of the trials in `prepare`, and runs
+    no trial.
     """
 
     kind: Literal["source", "trials"]
     trials: tuple[Trial, ...]
+    prepare: tuple[Trial, ...] = ()
 
 
 def cells(suite: Suite) -> list[Cell]:
@@ -278,13 +285,25 @@ def _parts(group: list[Trial], slots: int, most: int) -> Iterator[tuple[Trial, .
         yield tuple(group[part * len(group) // number : (part + 1) * len(group) // number])
 
 
-def source_packs(trials: Iterable[Trial]) -> list[Pack]:
-    """The source models that the trials need: one pack each, or those of a task together where they are lanes."""
+def source_packs(trials: Iterable[Trial], prepare: Iterable[Trial] = ()) -> list[Pack]:
+    """The source models that the trials need: one pack each, or those of a task together where they are lanes.
+
+    There the networks that the trials in `prepare` start from are prepared too, before two packs do it at a time.
+    """
     first = {trial.source_key: trial for trial in reversed(list(trials)) if trial.method.pretrained}
+    ahead: dict[str, dict[str, Trial]] = {}
+    for trial in prepare:
+        if trial.prepares and trial.source_engine == "lanes":
+            ahead.setdefault(trial.source_key, {}).setdefault(trial.prepare_key, trial)
+    for key, prepared in ahead.items():
+        first.setdefault(key, next(iter(prepared.values())))
     groups: dict[object, list[Trial]] = {}
     for key, trial in reversed(first.items()):
         together = (trial.task.name, trial.task.version) if trial.source_engine == "lanes" else key
         groups.setdefault(together, []).append(trial)
     most = PACK_LANES["cpu"]
-    starts = [(group, start) for group in groups.values() for start in range(0, len(group), most)]
-    return [Pack("source", tuple(group[start : start + most])) for group, start in starts]
+    parts = [group[start : start + most] for group in groups.values() for start in range(0, len(group), most)]
+    return [
+        Pack("source", tuple(part), tuple(t for one in part for t in ahead.get(one.source_key, {}).values()))
+        for part in parts
+    ]

@@ -37,7 +37,8 @@ class Runner:
         """
         begun: list[Trial] = []
         stages = self._stages(tune, final, retry_failed, begun)
-        most = max(len(self._packs(trials)) + len(_sources(self.campaign, trials)) for trials in (tune, final))
+        sources = len(_sources(self.campaign, [*tune, *final], []))
+        most = max(len(self._packs(trials)) for trials in (tune, final)) + sources
         for jobs in stages:
             exhausted = self._run(jobs, lambda exhausted: [] if exhausted else next(stages, []), most, self.asked)
             again = [trial for trial in self.campaign.missing(begun) if trial.key in exhausted]
@@ -61,7 +62,7 @@ class Runner:
             yield self._begin("final", final, final, begun)
 
     def _begin(self, stage: str, trials: list[Trial], of_sources: list[Trial], begun: list[Trial]) -> list[Job]:
-        sources = _sources(self.campaign, of_sources)
+        sources = _sources(self.campaign, of_sources, trials)
         self.progress.begin(stage, len(sources) + len(trials))
         begun += trials
         return [Job(pack) for pack in (*sources, *self._packs(trials))]
@@ -100,10 +101,13 @@ def _missing_finals(campaign: Campaign, retry_failed: bool) -> list[Trial]:
     return campaign.missing(plan.final_trials(campaign.suite, methods), retry_failed)
 
 
-def _sources(campaign: Campaign, trials: list[Trial]) -> list[Pack]:
-    """The source models that are not in the cache yet."""
+def _sources(campaign: Campaign, trials: list[Trial], prepare: list[Trial]) -> list[Pack]:
+    """The source models, and networks to prepare, that are not in the cache yet."""
     cached = set(names(campaign.cache))
-    return plan.source_packs(t for t in trials if f"source-{t.source_key}.pt" not in cached)
+    return plan.source_packs(
+        (trial for trial in trials if f"source-{trial.source_key}.pt" not in cached),
+        (trial for trial in prepare if f"prepared-{trial.prepare_key}.pt" not in cached),
+    )
 
 
 def _bytes_needed(campaign: Campaign, trials: list[Trial]) -> int:

@@ -18,7 +18,6 @@ from harness.curves import CURVE
 from harness.engines.plain import Plain
 from harness.errors import Declined, Diverged, TrialTimeout
 from harness.fit import Fit
-from harness.method import Method
 from harness.objective import Objective
 from harness.plan import PROTOCOL, Trial
 from harness.recipe import Recipe
@@ -135,7 +134,7 @@ def _starting_point(trial: Trial, store: Store, row: Row) -> Model:
         return Model(store.untrained(trial.task, trial.pair_key), None, 0, 0.0)
     source = store.source(trial)
     row["score_source_before"] = source.score
-    if not _prepares(trial):
+    if not trial.prepares:
         return source
     prepared = store.prepared(trial, source)
     row["score_source_prepared"] = prepared.score
@@ -143,10 +142,6 @@ def _starting_point(trial: Trial, store: Store, row: Row) -> Model:
     row["prepare_seconds"] = prepared.seconds
     row["training_flops"] = prepared.flops
     return prepared
-
-
-def _prepares(trial: Trial) -> bool:
-    return trial.method.pretrained and type(trial.method).prepare is not Method.prepare
 
 
 def _adapt_and_fit(trial: Trial, store: Store, network: nn.Module, new_head: bool, row: Row) -> Objective:
@@ -257,8 +252,7 @@ def run_pack(trials: Sequence[Trial], store: Store, exclusive_device: bool = Fal
     if trials[0].engine != "lanes":
         return [run(trial, store, exclusive_device) for trial in trials]
     train_sources(trials, store)
-    prepared = {trial.prepare_key: trial for trial in trials if _prepares(trial)}
-    store.together.run([partial(_ahead, trial, store, partial(_prepare, trial, store)) for trial in prepared.values()])
+    prepare_networks(trials, store)
     return store.together.run([partial(run, trial, store, exclusive_device) for trial in trials])
 
 
@@ -266,6 +260,12 @@ def train_sources(trials: Sequence[Trial], store: Store) -> None:
     """Train and cache the source models of trials ahead of them, those that can be lanes side by side."""
     needed = {trial.source_key: trial for trial in trials if trial.method.pretrained}
     store.together.run([partial(_ahead, trial, store, partial(store.source, trial)) for trial in needed.values()])
+
+
+def prepare_networks(trials: Sequence[Trial], store: Store) -> None:
+    """Prepare and cache the networks that trials start from ahead of them, those that can be lanes side by side."""
+    needed = {trial.prepare_key: trial for trial in trials if trial.prepares}
+    store.together.run([partial(_ahead, trial, store, partial(_prepare, trial, store)) for trial in needed.values()])
 
 
 def _prepare(trial: Trial, store: Store) -> None:

@@ -89,20 +89,21 @@ class Watch(tune.Callback):
         """Where all jobs are done: the next ones, on the same workers, or the end."""
         if still_open:
             return
-        if jobs := self.more(self.exhausted):
+        if self.unwritten is None and (jobs := self.more(self.exhausted)):
             self.put([(job, 0.0) for job in jobs])
         else:
             self._ask(self.desk.close.remote())
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any) -> None:
         self.unwritten = result.get("unwritten", self.unwritten)
+        if self.unwritten is not None:
+            self._ask(self.desk.close.remote())
         if "statuses" in result:
             self.exhausted |= set(result.get("exhausted", ()))
             if result["statuses"] or "exhausted" not in result:
                 self.progress.add(result["statuses"])
             self._moved()
-            if self.unwritten is None:
-                self._go_on(self._ask(self.desk.done.remote(trial.config["slot"])))
+            self._go_on(self._ask(self.desk.done.remote(trial.config["slot"])))
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
         """A slot's worker is lost; Tune starts another one in its place."""

@@ -95,6 +95,7 @@ class PackRunner(tune.Trainable):
         """The statuses of what is committed, and the keys of trials that are to run again with more memory."""
         if job.pack.kind == "source":
             trials.train_sources(job.pack.trials, self.store)
+            trials.prepare_networks(job.pack.prepare, self.store)
             return {"statuses": []}
         rows = trials.run_pack(job.pack.trials, self.store, self.terms.alone)
         exhausted = [] if job.last else [row["key"] for row in rows if row["status"] == "oom"]

@@ -44,3 +44,18 @@ def test_plain_trials_of_one_seed_share_a_pack_and_its_source_model():
     packs = plan.packs(trials("plain"), slots=2)
     assert len(packs) == 2 * len(SEEDS)
     assert all(len({(t.label, t.seed) for t in pack.trials}) == 1 for pack in packs)
+
+
+def test_source_models_are_trained_once_and_prepared_once_where_they_are_lanes():
+    """Each source model and each prepared network has one place where it is made before the trials that share it."""
+    finals = [dataclasses.replace(trial, source_engine="lanes") for trial in trials("lanes")]
+    (pack,) = plan.source_packs(finals, [trial for trial in finals if trial.seed < 3])
+    assert len(pack.trials) == len({trial.source_key for trial in pack.trials}) == len(SEEDS)
+    assert [trial.prepare_key for trial in pack.prepare] == [
+        trial.prepare_key for trial in finals[60:] if trial.seed < 3 and trial.target_size == 25
+    ]
+    (again,) = plan.source_packs([], finals[60:])  # the source models are there already
+    assert len(again.prepare) == len(again.trials) == len(SEEDS)
+    alone = plan.source_packs(trials("plain"), trials("plain"))
+    assert len(alone) == len(SEEDS)
+    assert not any(pack.prepare for pack in alone)
