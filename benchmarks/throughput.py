@@ -121,7 +121,7 @@ def actor_per_trial(trials: Sequence[Trial], cache: Path, folder: Path, count: i
 
     started = time.perf_counter()
     folder.mkdir()
-    with cluster(None, folder):
+    with tempfile.TemporaryDirectory(prefix="tune-") as scratch, cluster(None, Path(scratch)):
         ready = time.perf_counter()
         results = tune.Tuner(
             tune.with_parameters(trainable, trials=chosen),

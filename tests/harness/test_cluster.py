@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +18,9 @@ from tests.conftest import COMMAND
 from tests.harness.test_survive import exact
 
 pytestmark = pytest.mark.ray
+
+HOME = Path(__file__).parents[2]
+DISABLED = {"RAY_AUTH_MODE": "disabled"}
 
 NODES = '''
 """Keep a cluster for the tests: a head without CPUs, and nodes that come and go by what stdin says."""
@@ -32,6 +38,10 @@ for line in sys.stdin:
         victim.kill_raylet(check_alive=False)
     if line.strip() == "add":
         nodes.append(cluster.add_node(num_cpus=1))
+    if line.startswith("add other "):
+        nodes.append(cluster.add_node(num_cpus=1, env_vars={"PYTHONPATH": line.split()[2]}))
+    if line.strip() == "remove":
+        cluster.remove_node(nodes.pop())
     print(line.strip(), flush=True)
 cluster.shutdown()
 '''
@@ -66,17 +76,32 @@ class Nodes:
         self.process.stdout.close()
 
 
-def test_a_node_is_killed_and_another_joins(finished, small_suite, tmp_path):
-    """The sweep ends complete, with the scores of an undisturbed run on one machine."""
+def other_code(folder):
+    """A copy of the program that differs from ours by a comment."""
+    for package in ("harness", "methods", "results", "suites", "tasks"):
+        shutil.copytree(HOME / package, folder / package)
+    with (folder / "harness" / "seeds.py").open("a") as file:
+        file.write("# edited\n")
+    return folder
+
+
+def test_nodes_are_compared_and_one_is_killed_in_mid_sweep(finished, pacbench, small_suite, tmp_path):
+    """A node with other code is refused before anything runs. Without it, one node is killed and another joins: the
+    sweep ends complete, with the scores of an undisturbed run on one machine."""
     from harness.engines.allocator import round_alike
 
     round_alike()
     nodes = Nodes({"MKL_CBWR": os.environ.get("MKL_CBWR", "")})
     try:
         out = tmp_path / "out"
+        nodes.say(f"add other {other_code(tmp_path / 'copy')}")
+        refused = pacbench("run", small_suite, "--out", out, "--address", nodes.address, env=DISABLED)
+        assert refused.returncode == 2, refused.stderr
+        assert re.search(r": code is [0-9a-f]{12}, where the command runs it is [0-9a-f]{12}", refused.stderr)
+        assert not table.ledger_files(out)
+        nodes.say("remove")
         command = [str(COMMAND), "run", str(small_suite), "--out", str(out), "--address", nodes.address]
-        whole = {**os.environ, "RAY_AUTH_MODE": "disabled"}
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=whole)
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, **DISABLED})
         deadline = time.monotonic() + 120
         while not table.ledger_files(out) and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)

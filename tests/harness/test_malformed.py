@@ -131,7 +131,7 @@ def world(made, tmp_path):
     return tmp_path
 
 
-def commands(world, suite, capsys):
+def commands(world, suite, capfd):
     """Run every command on the campaign; returns what each printed on stderr, after checking that it ended well."""
     campaign, outside = str(world / "campaign"), snapshot(world / "outside")
     printed = {}
@@ -143,7 +143,7 @@ def commands(world, suite, capsys):
         ["run", str(suite), "--out", campaign],
     ):
         status = main(command)
-        out, printed[command[0]] = capsys.readouterr()
+        out, printed[command[0]] = capfd.readouterr()
         assert status in (0, 1, 2), command
         assert status != 2 or printed[command[0]].startswith("pacbench: ")
         assert "Traceback" not in out + printed[command[0]]
@@ -155,11 +155,11 @@ def commands(world, suite, capsys):
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("case", COMMITS)
-def test_a_malformed_commit(case, world, small_suite, capsys):
+def test_a_malformed_commit(case, world, small_suite, capfd):
     """It is named and left out by readers, set aside by the driver, and every other row is there."""
     whole = next((world / "campaign" / LEDGER).glob("*.parquet"))
     (world / "campaign" / LEDGER / "planted.parquet").write_bytes(COMMITS[case](whole.read_bytes()))
-    printed = commands(world, small_suite, capsys)
+    printed = commands(world, small_suite, capfd)
     for command in ("status", "leaderboard", "export"):
         assert printed[command].count("planted.parquet: not a readable ledger file") == 1, printed
     assert printed["run"].count("planted.parquet: not readable, set aside") == 1
@@ -169,7 +169,7 @@ def test_a_malformed_commit(case, world, small_suite, capsys):
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("suffix", [".parquet", ".pt"])
-def test_a_pickle_under_another_name_is_not_loaded(suffix, world, small_suite, capsys):
+def test_a_pickle_under_another_name_is_not_loaded(suffix, world, small_suite, capfd):
     from harness.campaign import Campaign
     from harness.commands_run import load_suite
     from harness.source import Store, torch
@@ -182,7 +182,7 @@ def test_a_pickle_under_another_name_is_not_loaded(suffix, world, small_suite, c
             for number, planted in enumerate((content, archive.getvalue())):
                 (world / "campaign" / part).mkdir(exist_ok=True)
                 (world / "campaign" / part / f"planted{number}{suffix}").write_bytes(planted)
-        commands(world, small_suite, capsys)
+        commands(world, small_suite, capfd)
         store = Store(Campaign(world / "campaign", load_suite(str(small_suite), [])).cache, torch.device("cpu"))
         assert store._load("planted0") is None
         assert store._load("planted1") is None
@@ -218,37 +218,37 @@ LINKS = {
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("case", LINKS)
-def test_a_link_among_the_commits(case, world, small_suite, capsys):
+def test_a_link_among_the_commits(case, world, small_suite, capfd):
     LINKS[case](world / "campaign" / LEDGER / "planted.parquet", world)
-    printed = commands(world, small_suite, capsys)
+    printed = commands(world, small_suite, capfd)
     assert "planted.parquet" in printed["status"]
     assert "planted.parquet" in printed["run"]
     assert len(table.read(world / "campaign")) == 24
 
 
 @pytest.mark.timeout(60)
-def test_what_is_no_file_among_the_commits(world, small_suite, capsys):
+def test_what_is_no_file_among_the_commits(world, small_suite, capfd):
     """A pipe that nobody writes to would block a reader for ever; a folder is no commit."""
     os.mkfifo(world / "campaign" / LEDGER / "pipe.parquet")
     (world / "campaign" / LEDGER / "folder.parquet").mkdir()
-    commands(world, small_suite, capsys)
+    commands(world, small_suite, capfd)
     assert len(table.read(world / "campaign")) == 24
 
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("part", ["ledger", "ledger/merged", "ledger/.set-aside", "selection", "cache", "report"])
-def test_a_part_that_is_a_link_outside(part, world, small_suite, capsys):
+def test_a_part_that_is_a_link_outside(part, world, small_suite, capfd):
     """Nothing is written through it: whatever would be, is refused with one message."""
     shutil.rmtree(world / "campaign" / part, ignore_errors=True)
     (world / "campaign" / part).symlink_to(world / "outside")
     (world / "campaign" / "ledger" / "planted.parquet").write_bytes(b"damaged") if part != "ledger" else None
-    printed = commands(world, small_suite, capsys)
+    printed = commands(world, small_suite, capfd)
     before = snapshot(world / "outside")
     status = main(["report", str(world / "campaign")])
     assert snapshot(world / "outside") == before
     if part == "report":
         assert status == 2
-        assert "is a link to" in capsys.readouterr().err
+        assert "is a link to" in capfd.readouterr().err
     else:
         assert "is a link to" in printed["run"]
 
@@ -269,9 +269,9 @@ OBJECTS = {
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("case", OBJECTS)
-def test_a_malformed_campaign_record(case, world, small_suite, capsys):
+def test_a_malformed_campaign_record(case, world, small_suite, capfd):
     (world / "campaign" / "campaign.json").write_bytes(OBJECTS[case])
-    printed = commands(world, small_suite, capsys)
+    printed = commands(world, small_suite, capfd)
     assert all("campaign.json" in text and text.count("\n") == 1 for text in printed.values()), printed
 
 
@@ -281,7 +281,7 @@ PARTS = ["protocol", "created_at", "suite", "name", "tasks", "methods", "target_
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("part", PARTS)
-def test_a_campaign_record_of_other_types(part, world, capsys):
+def test_a_campaign_record_of_other_types(part, world, capfd):
     """Any value anywhere gives an answer or a message."""
     path = world / "campaign" / "campaign.json"
     good = json.loads(path.read_text())
@@ -291,7 +291,7 @@ def test_a_campaign_record_of_other_types(part, world, capsys):
         path.write_text(json.dumps(changed))
         for command in ("status", "leaderboard"):
             status = main([command, str(world / "campaign")])
-            printed = capsys.readouterr().err
+            printed = capfd.readouterr().err
             assert status == 0 or (status == 2 and printed.startswith("pacbench: ")), (wrong, command)
     assert main(["report", str(world / "campaign"), "--out", str(world / "report")]) in (0, 2)
 
@@ -307,12 +307,12 @@ SELECTIONS = {
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("case", SELECTIONS)
-def test_a_malformed_selection_record(case, world, small_suite, capsys):
+def test_a_malformed_selection_record(case, world, small_suite, capfd):
     """The run is refused and the record stays: it was written before the first test score and is not made up again."""
     path = min((world / "campaign" / "selection").glob("*.json"))
     path.write_bytes(SELECTIONS[case])
     assert main(["run", str(small_suite), "--out", str(world / "campaign")]) == 2
-    printed = capsys.readouterr().err
+    printed = capfd.readouterr().err
     assert path.name in printed
     assert printed.count("\n") == 1
     assert path.read_bytes() == SELECTIONS[case]
@@ -331,31 +331,31 @@ MANIFESTS = {
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("case", MANIFESTS)
-def test_a_malformed_manifest(case, world, small_suite, capsys):
+def test_a_malformed_manifest(case, world, small_suite, capfd):
     """Readers name it and miss no row; the driver puts a new one in its place."""
     compact(world / "campaign")
     (world / "outside" / "precious.parquet").write_text("precious")
     (world / "campaign" / LEDGER / MANIFEST).write_bytes(MANIFESTS[case])
-    printed = commands(world, small_suite, capsys)
+    printed = commands(world, small_suite, capfd)
     assert all(text.count(MANIFEST) >= 1 for text in printed.values())
     assert len(table.read(world / "campaign")) == 24
 
 
-def test_a_newer_manifest_or_row_is_refused(world, small_suite, capsys):
+def test_a_newer_manifest_or_row_is_refused(world, small_suite, capfd):
     manifest = world / "campaign" / LEDGER / MANIFEST
     manifest.write_text('{"manifest_version": 2, "rows": {}, "merged": []}')
-    printed = commands(world, small_suite, capsys)
+    printed = commands(world, small_suite, capfd)
     assert all("reads up to 1" in text and text.count("\n") == 1 for text in printed.values())
     manifest.unlink()
     newer = one_row(schema_version=pa.array([9], pa.int32()))
     (world / "campaign" / LEDGER / "newer.parquet").write_bytes(newer)
-    printed = commands(world, small_suite, capsys)
+    printed = commands(world, small_suite, capfd)
     assert all("schema version 9" in text and text.count("\n") == 1 for text in printed.values())
 
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("seed", range(3))
-def test_a_damaged_merged_file(seed, world, small_suite, capsys):
+def test_a_damaged_merged_file(seed, world, small_suite, capfd):
     """Rows of other files are there; what was in it is missing, and every command says which file it was."""
     commits = sorted((world / "campaign" / LEDGER).glob("*.parquet"))
     for path in commits[12:]:
@@ -366,7 +366,7 @@ def test_a_damaged_merged_file(seed, world, small_suite, capsys):
     (merged,) = (world / "campaign" / LEDGER / MERGED).iterdir()
     merged.write_bytes(flipped(merged.read_bytes(), seed))
     assert main(["status", str(world / "campaign")]) == 0
-    printed = capsys.readouterr()
+    printed = capfd.readouterr()
     assert merged.name in printed.err
     assert "12 missing" in printed.out
 
@@ -390,20 +390,20 @@ SUITES = {
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("case", SUITES)
-def test_a_malformed_suite(case, world, capsys):
+def test_a_malformed_suite(case, world, capfd):
     (world / "suites").mkdir()
     (world / "suites" / "bomb.py").write_bytes(pickle.dumps(Bomb(world / "executed")))
     (world / "suites" / "outside.py").mkdir()
     (world / "suites" / "planted.toml").write_text(SUITES[case](SMALL))
     before = snapshot(world)
     assert main(["run", str(world / "suites" / "planted.toml"), "--out", str(world / "out")]) == 2
-    printed = capsys.readouterr().err
+    printed = capfd.readouterr().err
     assert printed.startswith("pacbench: ")
     assert "Traceback" not in printed
     assert snapshot(world) == before
 
 
-def test_paths_in_names_stay_inside_the_folder(world, capsys):
+def test_paths_in_names_stay_inside_the_folder(world, capfd):
     """Names of suites and labels are free text; as file names they are not."""
     from harness import plan
     from harness.campaign import Campaign

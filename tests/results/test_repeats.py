@@ -50,7 +50,7 @@ def test_one_commit_found_twice_is_one(tmp_path):
     assert differing(twice) == []
 
 
-def test_status_and_run_report_it(made, small_suite, tmp_path, capsys):
+def test_status_and_run_report_it(made, small_suite, tmp_path, capfd):
     """A tuning trial done again with the last bit of one score changed: every command that may says so."""
     folder = tmp_path / "campaign"
     shutil.copytree(made, folder)
@@ -58,17 +58,17 @@ def test_status_and_run_report_it(made, small_suite, tmp_path, capsys):
     again = first | {"score_validation": first["score_validation"] + 2**-52, "finished_at": NOON}
     Ledger(folder).append([again | {"versions": dict(first["versions"])}])
     assert main(["status", str(folder)]) == 0
-    shown = " ".join(capsys.readouterr().out.split())
+    shown = " ".join(capfd.readouterr().out.split())
     assert f"{first['score_validation']!r}, then {again['score_validation']!r}" in shown or (
         f"{again['score_validation']!r}, then {first['score_validation']!r}" in shown
     )
     assert first["key"] in shown
     assert "24 done; complete" in shown
     main(["status", str(folder), "--json"])
-    (fault,) = json.loads(capsys.readouterr().out)["not_deterministic"]
+    (fault,) = json.loads(capfd.readouterr().out)["not_deterministic"]
     assert (fault["key"], fault["score"], fault["seed"]) == (first["key"], "score_validation", first["seed"])
     assert main(["run", str(small_suite), "--out", str(folder)]) == 0
-    assert first["key"] in capsys.readouterr().err
+    assert first["key"] in capfd.readouterr().err
 
 
 def naive_latest(rows):

@@ -1,0 +1,84 @@
+"""What is looked at before anything runs: disks, folders, versions. And what status tells of a run from outside."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from harness import heartbeat, provenance
+from harness.cluster import Request
+from harness.errors import UserError
+from harness.schedule import check_disk
+from harness.worker import Terms, unfit
+from tests.conftest import COMMAND
+from tests.harness.test_survive import processes_of_session
+
+
+class Place:
+    """As much of a campaign as the check of disks looks at."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+
+def test_a_disk_without_room_is_refused_with_what_is_needed(tmp_path):
+    """More than any disk has: one message that says where, how much is free and how much is needed."""
+    check_disk(Place(tmp_path), 1000, tmp_path)
+    with pytest.raises(UserError, match=r"MB free, 1000000000000 MB needed for the rows"):
+        check_disk(Place(tmp_path), 10**18, tmp_path)
+
+
+def test_a_worker_compares_versions_and_the_campaign_it_sees(tmp_path):
+    """Equal: fit. Another version, no campaign there, another campaign there: not, in words."""
+    (tmp_path / "campaign.json").write_bytes(b"{}")
+    versions = provenance.versions() | provenance.arithmetic()
+    terms = Terms(tmp_path, b"{}", versions, Request(1, 0, 0), alone=False)
+    assert unfit(terms) is None
+    other = dataclasses.replace(terms, versions=versions | {"torch": "1.0"})
+    assert "torch is" in unfit(other)
+    assert "where the command runs it is 1.0" in unfit(other)
+    assert "sees another campaign" in unfit(dataclasses.replace(terms, record=b"{} "))
+    assert "must be shared by all nodes" in unfit(dataclasses.replace(terms, folder=tmp_path / "absent"))
+
+
+def test_a_damaged_heartbeat_is_none(tmp_path):
+    """It is a display: what cannot be read is not there."""
+    for content in (b"", b"{}", b"[1]", b'{"slots": 3}', b"\xff", b'{"slots": [{}]}'):
+        (tmp_path / heartbeat.NAME).write_bytes(content)
+        assert heartbeat.read(tmp_path) is None
+    (tmp_path / heartbeat.NAME).unlink()
+    assert heartbeat.read(tmp_path) is None
+
+
+@pytest.mark.ray
+def test_status_tells_what_runs_and_that_it_was_killed(small_suite, pacbench, tmp_path):
+    """From another shell: stage, counts and what each worker does; after SIGKILL that nobody runs it."""
+    out = tmp_path / "out"
+    command = [str(COMMAND), "run", str(small_suite), "--out", str(out), "--set", "budget.steps=20000"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 120
+        running = None
+        while time.monotonic() < deadline and not (running and running["slots"]):
+            time.sleep(0.5)
+            if (out / "campaign.json").exists():
+                running = json.loads(pacbench("status", out, "--json").stdout)["running"]
+        assert running["alive"]
+        assert running["stage"] == "tune"
+        assert "friedman1" in running["slots"][0]["work"]
+        assert "running: process" in pacbench("status", out).stdout
+    finally:
+        process.kill()
+        if running:
+            os.kill(running["pid"], signal.SIGKILL)  # before it sees that the command is gone
+        process.wait()
+    assert processes_of_session(process.pid) == []
+    shown = pacbench("status", out).stdout
+    assert "killed: process" in shown
+    assert "the same command resumes" in shown.replace("\n", " ")
