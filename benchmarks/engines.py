@@ -71,6 +71,7 @@ def seconds_a_step(engine: Engine, width: int, batch: int, lanes: int, steps: in
 
 def compiled_seconds(width: int, batch: int, lanes: int, steps: int) -> tuple[float, float]:
     """Seconds a step of one network in compiled lanes, and seconds of compiling."""
+    torch._dynamo.reset()  # else after eight sizes torch gives up and runs uncompiled
     original = computation.vmap
     kept: dict[str, Callable[..., Tensor]] = {}
 
