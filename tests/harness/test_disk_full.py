@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import shutil
 import subprocess
+import time
 
 import pytest
 
 from harness.ledger import Ledger
 from results import table
+from tests.conftest import COMMAND
 from tests.harness.test_ledger import row
 from tests.harness.test_run import scores
 
@@ -53,15 +55,23 @@ def test_a_commit_that_does_not_fit_leaves_nothing(left, small_disk):
 
 @pytest.mark.ray
 def test_a_run_on_a_full_disk_ends_with_a_message_and_resumes(small_disk, finished, pacbench, small_suite):
-    """The real command: no hang, no endless restarts, exit status 2; the second run completes with the same scores."""
+    """The real command, on a disk that another fills while it runs: no hang, no endless restarts, exit status 2; the
+    second run completes with the same scores."""
     out = small_disk / "campaign"
-    fill_up(small_disk, 200_000)
-    process = pacbench("run", small_suite, "--out", out)
-    assert process.returncode == 2, process.stderr
-    assert "Traceback" not in process.stderr
-    (message,) = [line for line in process.stderr.splitlines() if line.startswith("pacbench: ")]
+    command = [str(COMMAND), "run", str(small_suite), "--out", str(out)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not list(out.glob("cache/source-*.pt")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    fill_up(small_disk, 0)
+    errors = process.communicate(timeout=120)[1]
+    assert process.returncode == 2, errors
+    assert "Traceback" not in errors
+    (message,) = [line for line in errors.splitlines() if line.startswith("pacbench: ")]
     assert str(out) in message
     assert "cannot be written (No space left on device)" in message
+    refused = pacbench("run", small_suite, "--out", out)
+    assert refused.returncode == 2
     kept = set(table.read(out)["key"].to_pylist())
     assert set(table.read(out)["status"].to_pylist()) <= {"done"}, "a full disk is no trial's failure"
     (small_disk / "ballast").unlink()

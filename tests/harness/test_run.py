@@ -350,7 +350,7 @@ def test_live_progress_on_a_terminal(small_suite, tmp_path):
     text = shown.decode()
     assert "\r\x1b[K" in text
     assert "tune" in text
-    assert "final 12/12" in text
+    assert re.search(r"final (\d+)/\1\b", text)  # the trials, and the packs that make what they start from
     for line in re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)):
         assert len(line) <= 80, line
 
