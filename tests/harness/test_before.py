@@ -83,4 +83,4 @@ def test_status_tells_what_runs_and_that_it_was_killed(small_suite, pacbench, tm
         time.sleep(0.1)
     shown = pacbench("status", out).stdout
     assert "killed: process" in shown
-    assert "the same command resumes" in shown.replace("\n", " ")
+    assert "the same command resumes" in " ".join(shown.split())
