@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -23,12 +24,12 @@ def training_flops(objective: Objective, batch: Examples) -> float | None:
     """
     structure = _structure(objective, batch)
     if structure not in _COUNTED:
-        _COUNTED[structure] = _count(objective, batch)
+        _COUNTED[structure] = count_flops(objective, batch)
     return _COUNTED[structure]
 
 
 def _structure(objective: Objective, batch: Examples) -> object:
-    modules = tuple((name, type(module).__qualname__) for name, module in objective.named_modules())
+    modules = tuple((name, type(module).__qualname__, _settings(module)) for name, module in objective.named_modules())
     parameters = tuple((n, p.shape, p.requires_grad) for n, p in objective.named_parameters())
     return (
         type(objective),
@@ -37,6 +38,11 @@ def _structure(objective: Objective, batch: Examples) -> object:
         parameters,
         tuple((n, t.shape, t.dtype) for n, t in batch.items()),
     )
+
+
+def _settings(module: nn.Module) -> object:
+    """A module's plain attributes, such as stride and padding: two convolutions of one shape differ in them."""
+    return repr(sorted((k, v) for k, v in vars(module).items() if isinstance(v, int | float | str | tuple | list)))
 
 
 class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -58,9 +64,10 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
 
-def _count(objective: Objective, batch: Examples) -> float | None:
-    trial = copy.deepcopy(objective).eval()  # a copy in eval mode: counting moves nothing of the objective itself
+def count_flops(objective: Objective, batch: Examples) -> float | None:
+    """The same, counted anew."""
     try:
+        trial = copy.deepcopy(objective).eval()  # a copy in eval mode: counting moves nothing of the objective itself
         with seeds.seeded("flops", "count"), _Counter() as counter:
             loss = trial(batch)
             if loss.requires_grad:

@@ -37,6 +37,9 @@ FEWEST = 2
 """Lanes of a stack at least. One lane alone is stacked twice: for a batch of one torch takes other kernels, which round
 differently, and no number may depend on how many lanes there are."""
 
+GRADIENT_TOLERANCE = 1e-4
+"""Of a tensor's gradient in a lane against that alone, relative: rounding stays far below."""
+
 EVALUATED_AT_ONCE = 256
 """Examples of one lane in one forward of an evaluation. Fixed, so that no score depends on how many lanes there are."""
 
@@ -86,24 +89,63 @@ def train_in_lanes(lanes: list[Lane]) -> None:
 
 
 def _look(lane: Lane) -> Tails:
-    """Watch one step of a copy of a lane. Raises: NotLaned if its forward computes something else than alone."""
+    """Watch one step of a copy of a lane, near its start. Raises: NotLaned if it computes something else than alone."""
     alone, tried = copy.deepcopy(lane.objective), copy.deepcopy(lane.objective)
     seed = torch.tensor(lane.draw_seed, device=lane.job.order.device)
     batch = {name: tensor[lane.job.order[0]] for name, tensor in lane.job.examples.items()}
     held, buffers = structure(alone), dict(alone.named_buffers())
     drawn = _python_draws()
+    for copied in (alone, tried):  # a penalty on the distance to the start shows only away from it
+        _shift(copied)
     with own_draws(seed):
-        expected = alone(batch).detach()
+        expected = alone(batch)
     if structure(alone) != held or any(buffers[name] is not buffer for name, buffer in alone.named_buffers()):
         raise NotLaned("the forward changes what the objective holds")
     if _python_draws() != drawn:
         raise NotLaned("the forward draws from random or numpy")
+    own = {name: parameter for name, parameter in alone.named_parameters() if parameter.requires_grad}
+    gradients = torch.autograd.grad(expected, list(own.values()), materialize_grads=True)
     with Tails(FEWEST) as tails:
-        found = _Computation([dataclasses.replace(lane, objective=tried)], 0).step(0)[0]
-    if not torch.allclose(found, expected.to(found.dtype), rtol=1e-3, atol=1e-6, equal_nan=True):
-        raise NotLaned(f"the loss in a lane is {found.item():.6g}, alone {expected.item():.6g}")
+        computation = _Computation([dataclasses.replace(lane, objective=tried)], 0)
+        losses = computation.losses(0)
+        _refuse_foreign_weights(losses, list(computation.trained.values()))
+        found = dict(zip(computation.trained, computation.gradients(losses, keep=True), strict=True))
+        computation.move(0, losses)
+    loss = losses[0].detach()
+    if not torch.allclose(loss, expected.detach().to(loss.dtype), rtol=1e-3, atol=1e-6, equal_nan=True):
+        raise NotLaned(f"the loss in a lane is {loss.item():.6g}, alone {expected.item():.6g}")
+    for name, gradient in zip(own, gradients, strict=True):
+        off = (found[name][0] - gradient).norm()
+        if off > GRADIENT_TOLERANCE * gradient.norm() + 1e-6:
+            raise NotLaned(f"the gradient of {name} in a lane is not that alone (off by {off.item():.3g})")
     watched: Tails = tails
     return watched
+
+
+@torch.no_grad()
+def _shift(objective: Objective) -> None:
+    """Move every trained weight by a tenth of its tensor's size, the same way for equal objectives."""
+    generator = torch.Generator().manual_seed(0)
+    for parameter in objective.parameters():
+        if parameter.requires_grad and parameter.is_floating_point():
+            noise = torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype).to(parameter.device)
+            parameter.add_(noise * (0.1 * parameter.abs().mean() + 1e-3))
+
+
+def _refuse_foreign_weights(losses: Tensor, trained: Sequence[Tensor]) -> None:
+    """Raises: NotLaned if the losses depend on a weight that is no stack: it is held in a list or a closure, where
+    nothing can put a lane's own in its place."""
+    ours = {id(weight) for weight in trained}
+    todo, seen = [losses.grad_fn], set()
+    while todo:
+        node = todo.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        weight = getattr(node, "variable", None)
+        if weight is not None and id(weight) not in ours:
+            raise NotLaned("the loss depends on a weight that is held outside the objective's modules")
+        todo += [following for following, _ in node.next_functions]
 
 
 def _python_draws() -> int:
@@ -175,6 +217,12 @@ class _Computation:
 
     def step(self, step: int) -> Tensor:
         """Train every lane by one step. Shapes: the losses before it, (L,)."""
+        losses = self.losses(step)
+        self.move(step, losses)
+        return losses.detach()
+
+    def losses(self, step: int) -> Tensor:
+        """The loss of every lane on its batch of this step. Shapes: (L,). Raises: NotLaned if they are no scalars."""
         index = self.order[step]
         lanes, width = index.shape
         batch = {
@@ -183,11 +231,19 @@ class _Computation:
         losses = vmap(partial(self._loss, step))(self.trained, self.fixed, self.buffers, batch, self.seeds)
         if losses.shape != (lanes,):
             raise NotLaned(f"the loss has shape {tuple(losses.shape[1:])}, expected a scalar")
-        gradients = torch.autograd.grad(losses.sum(), list(self.trained.values()), materialize_grads=True)
+        return losses
+
+    def gradients(self, losses: Tensor, keep: bool = False) -> list[Tensor]:
+        """Of each trained stack; no lane's loss depends on another's weights. Shapes: losses (L,)."""
+        weights = list(self.trained.values())
+        return list(torch.autograd.grad(losses.sum(), weights, retain_graph=keep, materialize_grads=True))
+
+    def move(self, step: int, losses: Tensor) -> None:
+        """Move every lane's weights. Shapes: losses (L,)."""
+        gradients = self.gradients(losses)
         if self.update is None:
             self.update = self._make_update(gradients)
-        self.update(list(gradients), self.recipe.rate_factor(step, self.steps))
-        return losses.detach()
+        self.update(gradients, self.recipe.rate_factor(step, self.steps))
 
     def _loss(
         self,

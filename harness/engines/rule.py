@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from harness import seeds
 from harness.data import size
-from harness.flops import training_flops
+from harness.flops import count_flops
 from harness.objective import Objective
 from harness.task import Task
 
@@ -54,6 +54,6 @@ def step_size(task: Task, batch: int) -> tuple[float | None, int]:
     examples = {name: tensor[: min(batch, size(pool))] for name, tensor in pool.items()}
     parameters = sum(parameter.numel() for parameter in network.parameters())
     try:
-        return training_flops(Objective(network, task.loss), examples), parameters
+        return count_flops(Objective(network, task.loss), examples), parameters
     except Exception:  # noqa: BLE001 - a loss that fails will fail in its trials, where it has a row
         return None, parameters

@@ -64,12 +64,17 @@ def structure(module: nn.Module) -> Hashable:
     return (tuple(parts), _tensors(module))
 
 
+_DECIDE = frozenset(("forward", "penalty", "loss", "network", "weight", "__call__", "_call_impl", "_wrapped_call_impl"))
+_DECIDE |= {"__getattr__", "__getattribute__", "__setattr__"}
+"""What of an objective decides, or may decide, what its forward computes."""
+
+
 def _computes(kind: type) -> type:
     """The class whose forward a class has: an objective that adds no penalty is the loss, whatever else it does."""
     if not issubclass(kind, Objective):
         return kind
-    same = all(getattr(kind, name) is getattr(Objective, name) for name in ("forward", "penalty", "__call__"))
-    return Objective if same else kind
+    own = kind.__mro__[: kind.__mro__.index(Objective)]
+    return kind if any(_DECIDE & set(vars(one)) for one in own) else Objective
 
 
 def _has_mode(module: nn.Module) -> bool:

@@ -27,3 +27,11 @@ def test_counting_leaves_no_gradient_and_no_random_state():
     training_flops(Objective(network, lambda net, batch: net(batch["x"]).sum()), {"x": torch.ones(4, 3)})
     assert torch.equal(torch.get_rng_state(), before)
     assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_convolutions_that_differ_in_their_stride_only_are_counted_apart():
+    def counted(stride):
+        objective = Objective(nn.Conv2d(1, 2, 3, stride=stride), lambda net, batch: net(batch["x"]).sum())
+        return training_flops(objective, {"x": torch.ones(4, 1, 9, 9)})
+
+    assert counted(1) > 2 * counted(3) > 0

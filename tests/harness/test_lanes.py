@@ -356,6 +356,63 @@ def test_objectives_that_add_no_penalty_are_lanes_of_one_computation():
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
 
 
+class Listed(Objective):
+    """Keeps pairs of weight and anchor in a list, where nothing can put a lane's own weights."""
+
+    def __init__(self, network, loss):
+        super().__init__(network, loss)
+        self.pairs = [(weight, weight.detach().clone()) for weight in network.parameters()]
+
+    def penalty(self):
+        return sum((weight - anchor).square().sum() for weight, anchor in self.pairs)
+
+
+class Asking(Objective):
+    """Asks which weights train; inside a lane none says so. At the start its penalty is 0."""
+
+    def __init__(self, network, loss):
+        super().__init__(network, loss)
+        for place, weight in enumerate(network.parameters()):
+            self.register_buffer(f"anchor{place}", weight.detach().clone())
+
+    def penalty(self):
+        weights = enumerate(self.network.parameters())
+        return sum((w - getattr(self, f"anchor{i}")).square().sum() for i, w in weights if w.requires_grad)
+
+
+@pytest.mark.parametrize("kind", [Listed, Asking])
+def test_a_penalty_that_a_lane_would_lose_trains_alone(kind):
+    """Even where it is 0 at the start, so that the first loss is the same with and without it."""
+    recipe = Recipe(learning_rate=0.01, batch_size=16)
+
+    def jobs():
+        return [job(seed, recipe, 20, objective=kind(made("linear", seed), squared_error)) for seed in range(2)]
+
+    states, results = trained(Lanes(), jobs())
+    plain, _ = trained(Plain(), jobs())
+    assert all(r.engine == "plain" and r.note.startswith("no lane: ") for r in results)
+    for one, other in zip(states, plain, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-7)
+
+
+class OwnLoss(Objective):
+    """Computes another loss than the one it is given, by a property."""
+
+    @property
+    def loss(self):
+        return lambda network, batch: 2 * squared_error(network, batch)
+
+    @loss.setter
+    def loss(self, value):
+        self.given = value
+
+
+def test_a_class_that_decides_its_loss_shares_no_computation_with_others():
+    assert structure(OwnLoss(made("linear", 0), squared_error)) != structure(
+        Objective(made("linear", 0), squared_error)
+    )
+
+
 class Scaled(Objective):
     """Keeps its strength as a plain number."""
 
