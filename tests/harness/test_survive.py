@@ -47,7 +47,7 @@ class Nasty(Method):
             if self.kind == "memory":
                 kept = []
                 while True:
-                    kept.append(bytearray(2**24))
+                    kept.append(bytearray(2**31))  # untouched pages: at its limit long before its time is over
             if self.kind == "raise":
                 raise ValueError("not with this configuration")
         return Objective(network, target.loss)
