@@ -67,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
 
     add = commands.add_parser("plan", help="what a suite would run, and about how long; runs nothing")
     _suite(add)
-    add.add_argument("--from", dest="earlier", type=Path, metavar="DIR", help="estimate from this campaign's rows")
+    add.add_argument("--from", dest="earlier", metavar="DIR", help="estimate from this campaign's rows")
     _json(add)
 
     add = commands.add_parser("run", help="run a suite, or resume it")

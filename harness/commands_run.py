@@ -37,7 +37,6 @@ from harness.record import open_place, read_record
 from harness.suite import Suite
 from harness.task import Task
 from methods import METHODS
-from results import table as tables
 from tasks import TASKS
 
 CALIBRATION_STEPS = 30
@@ -131,17 +130,15 @@ def plan_command(options: Namespace) -> int:
     return 0
 
 
-def _earlier(folder: Path) -> tuple[pa.Table, datetime | None]:
+def _earlier(address: str) -> tuple[pa.Table, datetime | None]:
     """The rows of an earlier campaign, and when it was created if it says so. Raises: UserError."""
-    record = read_record(folder)
+    from harness.commands_results import read_rows  # with what it needs to draw reports, which plan and run do not
+
+    rows = read_rows([address])
     try:
-        created_at = datetime.fromisoformat(record["created_at"])
+        return rows, datetime.fromisoformat(read_record(open_place(address))["created_at"])
     except (KeyError, TypeError, ValueError):
-        created_at = None
-    try:
-        return tables.read(folder), created_at
-    except ValueError as error:
-        raise UserError(str(error)) from error
+        return rows, None
 
 
 def _calibrated(suite: Suite, trials: list[Trial], sources: list[Pack], workers: int) -> Estimate:

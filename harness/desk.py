@@ -45,7 +45,7 @@ class Desk:
         return len(self.open)
 
     def done(self, slot: int) -> int:
-        """The slot has done what it held; how many jobs are open now."""
+        """The driver has heard that the slot did what it held; how many jobs are open now."""
         if held := self.held.pop(slot, None):
             self.open.discard(held.number)
         return len(self.open)
@@ -57,11 +57,7 @@ class Desk:
         self.closed = True
 
     def take(self, slot: int, worker: Worker) -> tuple[int, Any] | str | None:
-        """A job's number and reference; "wait" if none is due now but one may come; None once all are done.
-
-        Who asks for another job has done the one before.
-        """
-        self.done(slot)
+        """A job's number and reference; "wait" if none is due now but one may come; None once all are done."""
         now = time.monotonic()
         for index, (due, number, reference) in enumerate(self.waiting):
             if due <= now:

@@ -20,7 +20,7 @@ def training_flops(objective: Objective, batch: Examples) -> float | None:
     """Floating-point operations of one forward and backward pass on `batch`; None where torch cannot count them.
 
     torch counts matrix products, convolutions and attention. No gradient, random state or statistic is left behind.
-    The count of a structure (class, loss, parameters, batch shapes) is kept: it is the same for all its trials.
+    The count of a structure (classes, settings, loss, parameters, batch shapes) is kept: its trials all have it.
     """
     structure = _structure(objective, batch)
     if structure not in _COUNTED:

@@ -15,8 +15,7 @@ from harness.errors import UserError
 from results import repeats, schema, table
 from results.committed import LEDGER, MERGED, Gathered, content_name, gather, unreadable
 from results.errors import ResultsError
-from results.place import STAGED, Place, explain, make_folder, names
-from results.place import write_durably as write_durably
+from results.place import STAGED, Place, explain, make_folder, names, write_durably
 
 OUTCOME = ("key", "status", "attempt", "higher_is_better", "score_validation")
 """What decides which trials are still to run, and which configurations are selected."""

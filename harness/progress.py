@@ -58,12 +58,12 @@ class Progress:
 
     def line(self) -> str:
         """The state in one line of at most 80 columns, for instance `tune 120/336, 8.1/s, 27 s left, 2 diverged`."""
-        seconds = max(time.monotonic() - self.started, 1e-9)
+        state = self.state()
         parts = [f"{self.stage} {self.done}/{self.total}"]
         if self.done:
-            parts.append(f"{self.done / seconds:.1f}/s")
+            parts.append(f"{state['rate']:.1f}/s")
         if 0 < self.done < self.total:
-            parts.append(f"{duration((self.total - self.done) * seconds / self.done)} left")
+            parts.append(f"{duration(state['left_seconds'])} left")
         parts += [f"{count} {status}" for status, count in sorted(self.counts.items()) if status != "done"]
         return ", ".join(parts)[:80]
 

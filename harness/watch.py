@@ -1,4 +1,4 @@
-"""The driver's watch over a stage: progress, what is stuck, and what becomes of a pack whose worker was lost."""
+"""The driver's watch over a run: progress, what is stuck, and what becomes of a pack whose worker was lost."""
 
 from __future__ import annotations
 

@@ -79,7 +79,6 @@ class PackRunner(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         if self.spent:
-            ray.get(self.desk.done.remote(self.slot))
             raise Renewed
         until = time.monotonic() + 1.0
         while (taken := ray.get(self.desk.take.remote(self.slot, self.worker))) == "wait":

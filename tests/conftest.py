@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,23 @@ seeds = 2
 [budget]
 steps = 20
 """
+
+
+def processes_of_session(session, seconds):
+    """Command lines of the processes that still belong to a session, waiting so long for those that are ending."""
+    deadline = time.monotonic() + seconds
+    while True:
+        alive = []
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = path.read_text().rpartition(")")[2].split()
+                if int(fields[3]) == session and fields[0] != "Z":
+                    alive.append((path.parent / "cmdline").read_text())
+            except OSError:
+                continue
+        if not alive or time.monotonic() > deadline:
+            return alive
+        time.sleep(0.2)
 
 
 @pytest.fixture(scope="session")

@@ -109,13 +109,14 @@ def _look(lane: Lane) -> Tails:
         computation = _Computation([dataclasses.replace(lane, objective=tried)], 0)
         losses = computation.losses(0)
         _refuse_foreign_weights(losses, list(computation.trained.values()))
-        found = dict(zip(computation.trained, computation.gradients(losses, keep=True), strict=True))
-        computation.move(0, losses)
+        stacked = computation.gradients(losses)
+        found = {name: gradient[0].clone() for name, gradient in zip(computation.trained, stacked, strict=True)}
+        computation.move(0, stacked)
     loss = losses[0].detach()
     if not torch.allclose(loss, expected.detach().to(loss.dtype), rtol=1e-3, atol=1e-6, equal_nan=True):
         raise NotLaned(f"the loss in a lane is {loss.item():.6g}, alone {expected.item():.6g}")
     for name, gradient in zip(own, gradients, strict=True):
-        off = (found[name][0] - gradient).norm()
+        off = (found[name] - gradient).norm()
         if off > GRADIENT_TOLERANCE * gradient.norm() + 1e-6:
             raise NotLaned(f"the gradient of {name} in a lane is not that alone (off by {off.item():.3g})")
     watched: Tails = tails
@@ -218,7 +219,7 @@ class _Computation:
     def step(self, step: int) -> Tensor:
         """Train every lane by one step. Shapes: the losses before it, (L,)."""
         losses = self.losses(step)
-        self.move(step, losses)
+        self.move(step, self.gradients(losses))
         return losses.detach()
 
     def losses(self, step: int) -> Tensor:
@@ -233,14 +234,12 @@ class _Computation:
             raise NotLaned(f"the loss has shape {tuple(losses.shape[1:])}, expected a scalar")
         return losses
 
-    def gradients(self, losses: Tensor, keep: bool = False) -> list[Tensor]:
+    def gradients(self, losses: Tensor) -> list[Tensor]:
         """Of each trained stack; no lane's loss depends on another's weights. Shapes: losses (L,)."""
-        weights = list(self.trained.values())
-        return list(torch.autograd.grad(losses.sum(), weights, retain_graph=keep, materialize_grads=True))
+        return list(torch.autograd.grad(losses.sum(), list(self.trained.values()), materialize_grads=True))
 
-    def move(self, step: int, losses: Tensor) -> None:
-        """Move every lane's weights. Shapes: losses (L,)."""
-        gradients = self.gradients(losses)
+    def move(self, step: int, gradients: list[Tensor]) -> None:
+        """Move every lane's weights. The gradients are used up."""
         if self.update is None:
             self.update = self._make_update(gradients)
         self.update(gradients, self.recipe.rate_factor(step, self.steps))

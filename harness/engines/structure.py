@@ -64,8 +64,10 @@ def structure(module: nn.Module) -> Hashable:
     return (tuple(parts), _tensors(module))
 
 
-_DECIDE = frozenset(("forward", "penalty", "loss", "network", "weight", "__call__", "_call_impl", "_wrapped_call_impl"))
-_DECIDE |= {"__getattr__", "__getattribute__", "__setattr__"}
+_DECIDING_NAMES = """
+    forward penalty loss network weight __call__ _call_impl _wrapped_call_impl __getattr__ __getattribute__ __setattr__
+"""
+_DECIDE = frozenset(_DECIDING_NAMES.split())
 """What of an objective decides, or may decide, what its forward computes."""
 
 

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from harness.ledger import OUTCOME, Ledger, write_durably
+from harness.ledger import OUTCOME, Ledger
 from results import table
+from results.place import write_durably
 from results.schema import SCHEMA, SCHEMA_VERSION
 
 IDENTITY = {

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from results import table
-from tests.conftest import COMMAND
+from tests.conftest import COMMAND, processes_of_session
 
 pytestmark = pytest.mark.ray
 
@@ -118,7 +118,7 @@ def test_whatever_is_killed_the_scores_are_the_same_and_nothing_is_left(
         time.sleep(0.05)
     os.kill(_find(victim, process.pid), signal.SIGKILL)
     _, stderr = process.communicate(timeout=200)
-    assert processes_of_session(process.pid) == []
+    assert processes_of_session(process.pid, seconds=40) == []
     if victim == "driver":
         assert process.returncode == -signal.SIGKILL
         assert pacbench("run", small_suite, "--out", out).returncode == 0
@@ -142,23 +142,6 @@ def _find(victim, session):
         if found[victim]:
             return number
     raise AssertionError(f"no {victim}")
-
-
-def processes_of_session(session):
-    """Command lines of the processes that still belong to a session, waiting for those that are ending."""
-    deadline = time.monotonic() + 40
-    while True:
-        alive = []
-        for path in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                fields = path.read_text().rpartition(")")[2].split()
-                if int(fields[3]) == session and fields[0] != "Z":
-                    alive.append((path.parent / "cmdline").read_text())
-            except OSError:
-                continue
-        if not alive or time.monotonic() > deadline:
-            return alive
-        time.sleep(0.2)
 
 
 def exact(folder):
