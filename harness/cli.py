@@ -18,6 +18,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command. Returns: 0 all done, 1 some trials failed, 2 bad input, 130 interrupted."""
     options = parser().parse_args(arguments)
     if options.command == "run":
+        options.out = _from_here(options.out)
+        if options.suite.endswith(".toml") or "/" in options.suite:
+            options.suite = _from_here(os.path.expanduser(options.suite))
         return supervised(lambda child: _command(options, child))
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     return _command(options)
@@ -40,6 +43,12 @@ def _command(options: argparse.Namespace, child: Child | None = None) -> int:
 
 
 def _dispatch(options: argparse.Namespace) -> int:
+    if options.command == "run":
+        options.ray_here = None
+        if options.address is None:
+            from harness.embedded import Embedded
+
+            options.ray_here = Embedded(options.child.scratch)
     if options.command in ("list", "plan", "run"):
         from harness import commands_run
 
@@ -55,6 +64,11 @@ def _dispatch(options: argparse.Namespace) -> int:
         "export": commands_results.export_command,
     }
     return reading[options.command](options)
+
+
+def _from_here(name: str) -> str:
+    """A path that stays right when the current folder changes; an address of a store as it is."""
+    return str(Path.cwd() / name) if name and "://" not in name else name
 
 
 def parser() -> argparse.ArgumentParser:

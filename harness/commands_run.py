@@ -201,7 +201,7 @@ def _run(campaign: Campaign, options: Namespace) -> int:
     started = time.monotonic()
     from harness.run import FAILURES, run  # Ray is imported only where something runs
 
-    ran = run(campaign, options.address, options.retry_failed, Progress(), options.child)
+    ran = run(campaign, options.ray_here, options.address, options.retry_failed, Progress(), options.child)
     for repeat in campaign.ledger.differing():
         print(f"pacbench: {repeat}", file=sys.stderr)
     statuses = campaign.ledger.outcomes()["status"].to_pylist()
