@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from harness import cost, data, provenance, seeds
+from harness import cost, data, process, provenance, seeds
 from harness.curves import CURVE
 from harness.engines.plain import Plain
 from harness.errors import Declined, Diverged, TrialTimeout
@@ -28,9 +28,9 @@ Row = dict[str, Any]
 
 
 def run(trial: Trial, store: Store, exclusive_device: bool = False) -> Row:
-    """The trial's row, whatever happens, and in it the learning curve under CURVE.
+    """The trial's row, whatever happens, and in it the learning curve under CURVE. Raises: nothing.
 
-    Raises: KeyboardInterrupt, and nothing else.
+    A worker is never interrupted from outside: a KeyboardInterrupt is the method's own, like all that its code raises.
     """
     row = describe(trial)
     measured: Row = {"started_at": datetime.now(UTC), "extra": _task_remarks(trial)}
@@ -38,7 +38,7 @@ def run(trial: Trial, store: Store, exclusive_device: bool = False) -> Row:
     note = store.together.note
     note.doing(trial.key)
     try:
-        with cost.time_limit(trial.trial_seconds, note):
+        with process.kept(), seeds.seeded(trial.drawn_by.key, "trial"), cost.time_limit(trial.trial_seconds, note):
             _measure(trial, store, measured)
         measured["status"] = "done"
     except Declined as declined:
@@ -47,7 +47,7 @@ def run(trial: Trial, store: Store, exclusive_device: bool = False) -> Row:
         measured |= {"status": "diverged", "reason": str(diverged)}
     except TrialTimeout:
         measured |= {"status": "timeout", "reason": f"not finished after {trial.trial_seconds:g} s"}
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - the trial's boundary: what a method raises becomes a row
+    except BaseException as error:  # noqa: BLE001 - the trial's boundary: what a method raises becomes a row
         measured |= {"status": "oom" if _out_of_memory(error) else "failed", "reason": _reason(error)}
     note.doing("")
     measured["finished_at"] = datetime.now(UTC)
@@ -231,7 +231,8 @@ def _reason(error: BaseException) -> str:
     """The error in one line, with the innermost place it came from."""
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {error}{place}"[:2000]
+    name = type(error).__name__
+    return (f"{name}: {error}{place}" if str(error) else f"raised {name}{place}")[:2000]
 
 
 def warm_up(store: Store) -> None:
@@ -277,9 +278,9 @@ def _ahead(trial: Trial, store: Store, work: Callable[[], object]) -> None:
     note = store.together.note
     note.doing(trial.key)
     try:
-        with cost.time_limit(trial.trial_seconds, note):
+        with process.kept(), seeds.seeded(trial.drawn_by.key, "ahead"), cost.time_limit(trial.trial_seconds, note):
             work()
-    except (Exception, SystemExit, TrialTimeout):  # noqa: BLE001 - the trials that need it will say so
+    except BaseException:  # noqa: BLE001 - the trials that need it will say so
         return
     finally:
         note.doing("")
