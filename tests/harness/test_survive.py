@@ -151,3 +151,69 @@ def exact(folder):
     names = [name for name in table.SCHEMA.names if name.startswith("score_")]
     rows = table.read(folder).to_pylist()
     return {row["key"]: tuple(repr(row[name]) for name in names) for row in rows}
+
+
+HOSTILE = """
+from dataclasses import dataclass
+import os, threading, warnings
+import numpy as np, torch
+from harness.method import Method, Objective
+
+@dataclass(frozen=True)
+class Hostile(Method):
+    '''A method that leaves its process as no other can use it, or ends in unusual ways.'''
+    name = "hostile"
+    version = "1"
+    kind: str = "settings"
+
+    def adapt(self, network, target, fit):
+        if self.kind == "interrupt":
+            raise KeyboardInterrupt
+        if self.kind == "generator":
+            raise GeneratorExit
+        if self.kind == "thread":
+            thread = threading.Thread(target=fit, args=([Objective(network, target.loss)], target.train))
+            thread.start()
+            thread.join()
+        if self.kind == "settings":
+            torch.set_default_dtype(torch.float64)
+            torch.set_grad_enabled(False)
+            torch.set_num_threads(7)
+            np.seterr(all="raise")
+            os.chdir("/")
+            warnings.simplefilter("error")
+        return Objective(network, target.loss)
+"""
+
+
+@pytest.mark.parametrize("engine", ["lanes", "plain"])
+def test_the_innocent_do_not_notice_a_hostile_method(engine, pacbench, small_suite, tmp_path):
+    """It changes what holds for the whole process, raises what is no Exception, or trains in a thread, ahead of the
+    others on the same workers: no worker is lost, its rows say what it did, the others' have the same bits."""
+    (tmp_path / "hostile.py").write_text(HOSTILE)
+    kinds = ("settings", "interrupt", "generator", "thread")
+    entries = "".join(f'{{name = "./hostile.py", kind = "{kind}", label = "{kind}"}}, ' for kind in kinds)
+    text = small_suite.read_text()
+    for name, methods in (("peace", "methods = ["), ("war", f"methods = [{entries}")):
+        (tmp_path / f"{name}.toml").write_text(text.replace("methods = [", methods))
+    settings = ("--set", f"engine.name={engine}", "--set", "tuning.configs=1")
+    found = {}
+    for name in ("peace", "war"):
+        process = pacbench("run", tmp_path / f"{name}.toml", "--out", tmp_path / name, *settings)
+        assert "lost" not in process.stderr
+        rows = table.read(tmp_path / name).to_pylist()
+        found[name] = {
+            (row["label"], row["target_size"], row["seed"]): row for row in rows if row["label"] not in kinds
+        }
+        for row in rows:
+            if row["label"] in ("interrupt", "generator"):
+                error = {"interrupt": "KeyboardInterrupt", "generator": "GeneratorExit"}[row["label"]]
+                assert row["status"] == "failed"
+                assert row["reason"].startswith(f"raised {error} (hostile.py:")
+            elif row["label"] != "settings":
+                assert row["status"] == "done", row["reason"]
+    assert found["war"].keys() == found["peace"].keys()
+    for trial, row in found["peace"].items():
+        for name in table.SCHEMA.names:
+            if name.startswith("score_"):
+                assert repr(found["war"][trial][name]) == repr(row[name]), (trial, name)
