@@ -10,18 +10,20 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+import pyarrow as pa
 import torch
 from torch import nn
 
 from harness import cost, data, process, provenance, seeds
 from harness.curves import CURVE
 from harness.engines.plain import Plain
-from harness.errors import Declined, Diverged, TrialTimeout
+from harness.errors import Declined, Diverged, TrialTimeout, message
 from harness.fit import Fit
 from harness.objective import Objective
 from harness.plan import PROTOCOL, Trial
 from harness.recipe import Recipe
 from harness.source import Model, Store, datasets, problem
+from results import schema
 from results.schema import SCHEMA_VERSION
 
 Row = dict[str, Any]
@@ -42,9 +44,9 @@ def run(trial: Trial, store: Store, exclusive_device: bool = False) -> Row:
             _measure(trial, store, measured)
         measured["status"] = "done"
     except Declined as declined:
-        measured |= {"status": "declined", "reason": str(declined) or "no reason given"}
+        measured |= {"status": "declined", "reason": message(declined) or "no reason given"}
     except Diverged as diverged:
-        measured |= {"status": "diverged", "reason": str(diverged)}
+        measured |= {"status": "diverged", "reason": message(diverged)}
     except TrialTimeout:
         measured |= {"status": "timeout", "reason": f"not finished after {trial.trial_seconds:g} s"}
     except BaseException as error:  # noqa: BLE001 - the trial's boundary: what a method raises becomes a row
@@ -56,7 +58,7 @@ def run(trial: Trial, store: Store, exclusive_device: bool = False) -> Row:
     measured["exclusive_device"] = exclusive_device and measured.get("lanes", 1) == 1
     if measured["status"] != "done":
         measured["score_test"] = None
-    return row | measured
+    return _writable(trial, row | measured)
 
 
 def describe(trial: Trial) -> Row:
@@ -97,6 +99,15 @@ def describe(trial: Trial) -> Row:
         "dirty": dirty,
         "versions": provenance.versions(),
     }
+
+
+def _writable(trial: Trial, row: Row) -> Row:
+    """The row, or one that says why it does not fit the schema: a method reports what is no text, for instance."""
+    try:
+        schema.table([{name: value for name, value in row.items() if name != CURVE}])
+        return row
+    except (TypeError, ValueError, ArithmeticError, pa.ArrowException) as error:
+        return lost(trial, "failed", f"what it reports cannot be written: {_reason(error)}")
 
 
 def lost(trial: Trial, status: str, reason: str) -> Row:
@@ -223,7 +234,7 @@ def _task_remarks(trial: Trial) -> dict[str, str]:
 def _out_of_memory(error: BaseException) -> bool:
     """True for Python's, CUDA's and torch's CPU allocator's ways of saying so."""
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
-        words in str(error) for words in ("can't allocate memory", "bad_alloc")
+        words in message(error) for words in ("can't allocate memory", "bad_alloc")
     )
 
 
@@ -232,7 +243,8 @@ def _reason(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno})" if frames else ""
     name = type(error).__name__
-    return (f"{name}: {error}{place}" if str(error) else f"raised {name}{place}")[:2000]
+    said = message(error)
+    return (f"{name}: {said}{place}" if said else f"raised {name}{place}")[:2000]
 
 
 def warm_up(store: Store) -> None:

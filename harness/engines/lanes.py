@@ -16,7 +16,7 @@ from harness.engines.computation import Lane, predict_in_lanes, train_in_lanes
 from harness.engines.footprint import lane_bytes
 from harness.engines.plain import Plain
 from harness.engines.structure import NotLaned, structure
-from harness.errors import TrialTimeout
+from harness.errors import TrialTimeout, message
 from harness.evaluate import Predict
 from harness.fit import Fitted, Job
 
@@ -175,7 +175,7 @@ def _in_halves_if_too_large(lanes: list[Lane], train: Callable[[list[Lane]], Non
     except TrialTimeout:
         raise
     except BaseException as error:  # noqa: BLE001 - each trains alone, and what is wrong is then its own
-        too_large = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+        too_large = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in message(error)
         for lane in lanes:
             lane.seconds += (time.perf_counter() - started) / len(lanes)
             if lane.result is None:
@@ -193,5 +193,5 @@ def _result(lane: Lane) -> Fitted | BaseException:
 
 
 def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
+    lines = message(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"[:200]

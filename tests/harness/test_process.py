@@ -16,11 +16,12 @@ import torch
 from greenlet import GreenletExit
 
 from harness import process
+from harness.curves import CURVE
 from harness.method import Method, Objective
 from harness.source import Store
 from harness.trial import run_pack
 from methods import METHODS
-from results import table
+from results import schema, table
 from tasks import TASKS
 from tests.harness.test_isolation import make_trial
 
@@ -150,6 +151,52 @@ def test_whatever_a_method_raises_becomes_its_row(kind, engine, alone):
         else:
             assert row["status"] == "done", row
     assert scores(found) == wanted[engine]
+
+
+class MuteError(Exception):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
+class Reporting(Objective):
+    def __init__(self, network, loss, said):
+        super().__init__(network, loss)
+        self.said = said
+
+    def report(self):
+        if isinstance(self.said, Exception):
+            raise self.said
+        return self.said
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ({"layers": 3}, "what it reports cannot be written: ArrowTypeError"),
+        ({"layers": "\udcff"}, "what it reports cannot be written: UnicodeEncodeError"),
+        ([1], "TypeError"),
+        (MuteError(), "MuteError: (its message cannot be read)"),
+        (ValueError("\udcff"), "ValueError: ?"),
+    ],
+)
+def test_what_cannot_be_written_fails_the_trial_that_reports_it(said, reason, alone):
+    """Not the pack, whose rows are committed together."""
+
+    @dataclass(frozen=True)
+    class Odd(Method):
+        name = "hostile"
+        version = "1"
+        paper = "none"
+
+        def adapt(self, network, target, fit):
+            return Reporting(network, target.loss, said)
+
+    wanted, cache = alone
+    found = rows([Odd(), *INNOCENT], "lanes", cache / "lanes")
+    assert found[0]["status"] == "failed"
+    assert found[0]["reason"].startswith(reason)
+    assert scores(found) == wanted["lanes"]
+    schema.table([{name: value for name, value in row.items() if name != CURVE} for row in found])
 
 
 def test_draws_outside_adapt_do_not_depend_on_what_ran_before(alone):
