@@ -200,6 +200,7 @@ def test_the_innocent_do_not_notice_a_hostile_method(engine, pacbench, small_sui
     found = {}
     for name in ("peace", "war"):
         process = pacbench("run", tmp_path / f"{name}.toml", "--out", tmp_path / name, *settings)
+        assert process.returncode == (name == "war"), process.stderr
         assert "lost" not in process.stderr
         rows = table.read(tmp_path / name).to_pylist()
         found[name] = {
