@@ -102,7 +102,7 @@ def plan_command(options: Namespace) -> int:
         "trials": len(tune) + len(final),
         "tune_trials": len(tune),
         "final_trials": len(final),
-        "source_models": len(sources),
+        "source_models": len({trial.source_key for pack in sources for trial in pack.trials}),
         "packs": len(plan.packs(tune)) + len(plan.packs(final)) + len(sources),
     }
     estimated = None
