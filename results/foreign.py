@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 
 from results.errors import ResultsError, nearest
 from results.foreign_account import SHOWN, Account, Place
-from results.foreign_files import MAPS, Batch, Dialect, read
+from results.foreign_batch import MAPS, Batch
+from results.foreign_files import Dialect, read
 from results.foreign_merge import fitting
 from results.foreign_rows import EXTRA, OWN, Rows, target_of
 from results.foreign_values import values

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from results.foreign_files import Source
+from results.foreign_batch import Source
 
 SHOWN: Final = 5
 """Places that are named for each reason."""

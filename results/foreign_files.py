@@ -5,16 +5,13 @@ Nothing is ever unpickled or expanded, and what a file may ask of the memory is 
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
@@ -22,6 +19,8 @@ import pyarrow.json
 import pyarrow.parquet as pq
 
 from results.errors import ResultsError
+from results.foreign_batch import LONGEST, MAPS, Batch, source_of
+from results.foreign_json import json_lines, nested
 from results.place import explain
 
 KINDS: Final = {".csv": "CSV", ".tsv": "CSV", ".parquet": "Parquet", ".jsonl": "JSON Lines", ".ndjson": "JSON Lines"}
@@ -33,14 +32,6 @@ LARGEST: Final = 2**31
 MOST_VALUES: Final = 100_000_000
 """Values that the columns of a Parquet file may declare together."""
 
-LONGEST: Final = 4096
-"""Characters of a value."""
-
-MAPS: Final = ("versions", "extra")
-
-DEEPEST: Final = 100
-"""Brackets inside brackets; pyarrow's reader ends the process from some ten thousand on."""
-
 
 @dataclass(frozen=True)
 class Dialect:
@@ -50,52 +41,24 @@ class Dialect:
     encoding: str = ""
 
 
-@dataclass(frozen=True)
-class Source:
-    """One file: its name without folders, the hash of its content, and how many rows it holds."""
-
-    name: str
-    sha256: str
-    rows: int
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Rows that were read together.
-
-    file: which of `sources` each row is from; lines: where in it, counted from 1. paths: of the sources, as they were
-    given. unit: what is counted, lines, or rows where a file has no lines. unread: file, line and reason of what is no
-    row.
-    """
-
-    kind: str
-    sources: list[Source]
-    columns: pa.Table
-    file: npt.NDArray[np.int64]
-    lines: npt.NDArray[np.int64]
-    paths: list[str]
-    unit: str = "line"
-    unread: list[tuple[int, int, str]] = field(default_factory=list)
-
-
 def read(paths: Sequence[Path], wanted: Sequence[str], dialect: Dialect) -> list[Batch]:
     """The batches of files: one for each, and one for all JSON files, of which only the paths `wanted` are looked up.
 
     Raises: ResultsError with one complete message for a file that cannot be read.
     """
-    batches, nested = [], []
+    batches, runs = [], []
     for path in paths:
         kind = JSON_KINDS.get(path.suffix.lower())
         if kind is None:
             raise ResultsError(f"{path}: expected a file whose name ends in one of {', '.join(JSON_KINDS)}")
         content = _content(path)
         if kind == "JSON":
-            nested.append((path, content))
+            runs.append((path, content))
             continue
         readers: dict[str, Callable[[Path, bytes, Dialect], Batch]] = {
             "CSV": _csv,
             "Parquet": _parquet,
-            "JSON Lines": _json_lines,
+            "JSON Lines": lambda path, content, _: json_lines(path, content),
         }
         try:
             batches.append(readers[kind](path, content, dialect))
@@ -106,7 +69,7 @@ def read(paths: Sequence[Path], wanted: Sequence[str], dialect: Dialect) -> list
             raise ResultsError(f"--encoding {dialect.encoding}: not known; expected a name such as latin-1") from error
         except (pa.ArrowException, OSError, MemoryError, OverflowError) as error:
             raise ResultsError(f"{path}: not readable as {kind} ({explain(error)})") from error
-    return batches + ([_nested(nested, wanted)] if nested else [])
+    return batches + ([nested(runs, wanted)] if runs else [])
 
 
 def _content(path: Path) -> bytes:
@@ -125,10 +88,6 @@ def _content(path: Path) -> bytes:
     if not content.strip():
         raise ResultsError(f"{path}: the file is empty")
     return content
-
-
-def _source(path: Path, content: bytes, rows: int) -> Source:
-    return Source(path.name, hashlib.sha256(content).hexdigest(), rows)
 
 
 def _csv(path: Path, content: bytes, dialect: Dialect) -> Batch:
@@ -180,7 +139,7 @@ def _csv(path: Path, content: bytes, dialect: Dialect) -> Batch:
     line_of = np.arange(len(before)) + np.cumsum(before) - before
     unread = [(0, int(line_of[number]), reason) for _, number, reason in unread]
     lines = line_of[number]
-    source = _source(path, content, int((~blank).sum()) + len(unread))
+    source = source_of(path, content, int((~blank).sum()) + len(unread))
     kept = rows.filter(pa.array(~blank))
     return Batch("CSV", [source], kept, np.zeros(len(kept), np.int64), lines[~blank], [str(path)], unread=unread)
 
@@ -211,7 +170,7 @@ def _parquet(path: Path, content: bytes, dialect: Dialect) -> Batch:
             )
     count = len(rows)
     first = np.zeros(count, np.int64)
-    return Batch("Parquet", [_source(path, content, count)], rows, first, np.arange(1, count + 1), [str(path)], "row")
+    return Batch("Parquet", [source_of(path, content, count)], rows, first, np.arange(1, count + 1), [str(path)], "row")
 
 
 def _text_bytes(chunk: pa.DictionaryArray) -> int:
@@ -220,101 +179,3 @@ def _text_bytes(chunk: pa.DictionaryArray) -> int:
         return 0
     lengths = pc.binary_length(chunk.dictionary).cast(pa.int64())
     return pc.sum(lengths.take(chunk.indices)).as_py() or 0
-
-
-def _json_lines(path: Path, content: bytes, dialect: Dialect) -> Batch:
-    content = content.removeprefix(b"\xef\xbb\xbf")
-    content.decode("utf-8")
-    if _depth(content) > DEEPEST:
-        raise ResultsError(f"{path}: nested deeper than {DEEPEST} brackets")
-    reading = pyarrow.json.ReadOptions(use_threads=False, block_size=min(len(content) + 1, 2**31 - 1))
-    rows = _flat(pyarrow.json.read_json(io.BytesIO(content), reading))
-    filled = np.array([number for number, line in enumerate(content.split(b"\n"), 1) if line.strip()], np.int64)
-    by_line = len(filled) == len(rows)
-    lines, unit = (filled, "line") if by_line else (np.arange(1, len(rows) + 1), "row")
-    source, first = _source(path, content, len(rows)), np.zeros(len(rows), np.int64)
-    return Batch("JSON Lines", [source], rows, first, lines, [str(path)], unit)
-
-
-def _depth(content: bytes) -> int:
-    """The most brackets that are open at once in a line; brackets inside texts count too."""
-    steps = np.zeros(256, np.int8)
-    steps[[ord("["), ord("{")]], steps[[ord("]"), ord("}")]] = 1, -1
-    held = np.frombuffer(content, np.uint8)
-    place = np.flatnonzero(steps[held])
-    if not len(place):
-        return 0
-    line = np.searchsorted(np.flatnonzero(held == ord("\n")), place)
-    depth = np.cumsum(steps[held[place]], dtype=np.int64)
-    first = np.flatnonzero(np.diff(line, prepend=-1))
-    before = np.concatenate([[0], depth[first[1:] - 1]])
-    return int((np.maximum.reduceat(depth, first) - before).max())
-
-
-def _flat(rows: pa.Table) -> pa.Table:
-    """Columns inside columns become columns with dotted names."""
-    for _ in range(DEEPEST):
-        if not any(pa.types.is_struct(field.type) for field in rows.schema):
-            break
-        rows = rows.flatten()
-    return rows
-
-
-def _nested(files: Sequence[tuple[Path, bytes]], wanted: Sequence[str]) -> Batch:
-    """The values at the paths `wanted` of every run; a file is one run, or a list of them."""
-    sources: list[Source] = []
-    found: dict[str, list[str | None]] = {path: [] for path in wanted}
-    file: list[int] = []
-    lines: list[int] = []
-    unread: list[tuple[int, int, str]] = []
-    for index, (path, content) in enumerate(files):
-        try:
-            held = json.loads(content, object_pairs_hook=_once)
-        except (ValueError, RecursionError) as error:
-            if len(files) == 1:
-                raise ResultsError(f"{path}: not readable as JSON ({explain(error)})") from error
-            held = []
-            unread.append((index, 1, f"not readable as JSON ({explain(error)})"))
-        runs = held if isinstance(held, list) else [held]
-        sources.append(_source(path, content, max(len(runs), 1)))
-        for number, run in enumerate(runs, 1):
-            if not isinstance(run, dict):
-                unread.append((index, number, "not a JSON object"))
-                continue
-            for name in wanted:
-                found[name].append(_at(run, name))
-            file.append(index)
-            lines.append(number)
-    held_by_some = {name: values for name, values in found.items() if any(value is not None for value in values)}
-    columns = pa.table({name: pa.array(values, pa.string()) for name, values in held_by_some.items()})
-    where = np.array(file, np.int64), np.array(lines, np.int64)
-    return Batch("JSON", sources, columns, *where, [str(path) for path, _ in files], "run", unread)
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Raises: ValueError if a name is there twice."""
-    held = dict(pairs)
-    if len(held) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} is there twice in one object")
-    return held
-
-
-def _at(run: Any, path: str) -> str | None:
-    """The value at a dotted path, numbers in it being places in lists, as text; None where there is none."""
-    held = run
-    for step in path.split("."):
-        if isinstance(held, dict):
-            held = held.get(step)
-        elif isinstance(held, list) and step.isdecimal() and len(step) < 10 and int(step) < len(held):
-            held = held[int(step)]
-        else:
-            return None
-    if held is None or isinstance(held, str):
-        return held
-    if isinstance(held, dict | list):
-        return json.dumps(held)[:LONGEST] if path in ("extra", "versions", "config") else "(a list or an object)"
-    try:
-        return json.dumps(held)
-    except ValueError:  # a whole number of more digits than Python turns into text
-        return "(a number of too many digits)"

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from results.errors import ResultsError
-from results.foreign_files import MAPS
+from results.foreign_batch import MAPS
 from results.foreign_values import maps, values
 from results.schema import SCHEMA, SCHEMA_VERSION, STATUSES
 
