@@ -54,6 +54,10 @@ def _dispatch(options: argparse.Namespace) -> int:
 
         known = {"list": commands_run.list_command, "plan": commands_run.plan_command, "run": commands_run.run_command}
         return known[options.command](options)
+    if options.command == "power":
+        from harness import commands_power
+
+        return commands_power.power_command(options)
     from harness import commands_results
 
     reading = {
@@ -110,6 +114,16 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("--baseline", required=True, metavar="M", help="label it is compared with")
     add.add_argument("--margin", type=float, metavar="X", help="differences within ± X count as equivalent")
     add.add_argument("--board", metavar="DIR", help="rows to compare with, beside those of DIR")
+    _json(add)
+
+    add = commands.add_parser("power", help="tasks and seeds that a difference needs, and what a design can see")
+    add.add_argument("folders", nargs="*", metavar="DIR", help="campaigns whose rows are the pilot")
+    add.add_argument("--variances", metavar="T,S", help="instead of DIR: of paired differences, over tasks and seeds")
+    add.add_argument("--difference", type=float, metavar="D", help="the true difference that is to be found")
+    add.add_argument("--tasks", type=int, metavar="N", help="tasks of the design (default: the pilot's)")
+    add.add_argument("--seeds", type=int, metavar="S", help="seeds on each task (default: the pilot's, else 5)")
+    add.add_argument("--methods", type=int, metavar="K", help="with --variances: methods, one the baseline (default 2)")
+    add.add_argument("--baseline", metavar="M", help="with DIR: label to compare with (default: fine_tuning)")
     _json(add)
 
     add = commands.add_parser("export", help="one Parquet, CSV or Arrow file of all rows, or runs of wandb")
