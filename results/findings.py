@@ -61,8 +61,9 @@ def findings(rows: pa.Table, baseline: str) -> Findings:
     if not len(bare.final):
         return replace(bare, obstacle="There are no final trials among these rows yet, so nothing is compared.")
     try:
-        found = cells(pivot(rows).rows)
-        boards = [leaderboard(rows), *(leaderboard(rows, size) for size in _averaged_sizes(rows))]
+        grid = pivot(rows)
+        found = cells(grid.rows)
+        boards = [leaderboard(grid), *(leaderboard(grid, size) for size in _averaged_sizes(rows))]
     except ResultsError as error:
         return replace(bare, obstacle=f"Nothing is averaged or compared: {name(error, 600)}.")
     bare = replace(bare, cells=tuple(found), boards=tuple(boards))
@@ -72,7 +73,7 @@ def findings(rows: pa.Table, baseline: str) -> Findings:
         obstacle = f"There is no other method than {name(baseline)} among these rows, so nothing is compared."
     else:
         return replace(
-            bare, comparisons=tuple(compare(rows, baseline)), per_task=tuple(compare_per_task(rows, baseline))
+            bare, comparisons=tuple(compare(grid, baseline)), per_task=tuple(compare_per_task(grid, baseline))
         )
     return replace(bare, obstacle=obstacle)
 
