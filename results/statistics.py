@@ -35,6 +35,12 @@ def round_significant(values: FloatArray, scale: FloatArray | None = None) -> Fl
     return np.where(usable, np.rint(np.where(usable, values, 0.0) * power) / power, values) + 0.0
 
 
+@lru_cache(maxsize=4096)
+def t_quantile(degrees_of_freedom: float, confidence: float = 1 - ALPHA) -> float:
+    """Half the width of a two-sided t interval, in standard errors."""
+    return float(stats.t.isf((1 - confidence) / 2, degrees_of_freedom))
+
+
 @dataclass(frozen=True)
 class MeanEstimate:
     """An estimated mean difference, its standard error, and the degrees of freedom of that error."""
@@ -45,7 +51,7 @@ class MeanEstimate:
 
     def interval(self, confidence: float = 1 - ALPHA) -> tuple[float, float]:
         """The two-sided t interval."""
-        half = float(stats.t.isf((1 - confidence) / 2, self.degrees_of_freedom)) * self.standard_error
+        half = t_quantile(self.degrees_of_freedom, confidence) * self.standard_error
         return self.mean - half, self.mean + half
 
     def p_value(self) -> float | None:
@@ -135,9 +141,7 @@ def signed_rank(differences: FloatArray) -> SignedRank:
     zeros = float(ranks[differences == 0].sum()) / 2
     nonzero = differences[differences != 0]
     doubled = np.rint(2 * stats.rankdata(np.abs(nonzero))).astype(np.int64)
-    chances = np.ones(1)
-    for rank in doubled:
-        chances = 0.5 * (np.pad(chances, (0, rank)) + np.pad(chances, (rank, 0)))
+    chances = _chances(tuple(sorted(doubled.tolist())))
     plus, minus = int(doubled[nonzero > 0].sum()), int(doubled[nonzero < 0].sum())
     return SignedRank(
         plus=float(ranks[differences > 0].sum()) + zeros,
@@ -145,6 +149,19 @@ def signed_rank(differences: FloatArray) -> SignedRank:
         direction=int(np.sign(plus - minus)),
         p_value=min(1.0, 2 * float(chances[: min(plus, minus) + 1].sum())),
     )
+
+
+@lru_cache(maxsize=256)
+def _chances(ranks: tuple[int, ...]) -> FloatArray:
+    """The chance of each sum of the ranks that a fair coin picks. Shapes: (ranks,) -> (sum of the ranks + 1,)."""
+    chances = np.zeros(sum(ranks) + 1)
+    chances[0], top = 1.0, 0
+    for rank in ranks:
+        before = chances[: top + 1].copy()
+        chances[rank : rank + top + 1] += before
+        chances[: rank + top + 1] *= 0.5
+        top += rank
+    return chances
 
 
 def sign_test(wins: int, losses: int) -> float:
