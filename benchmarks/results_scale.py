@@ -59,7 +59,7 @@ def _rows(
     keys = np.char.add(f"{stage}-", np.arange(count).astype(str))
     digest = [hashlib.sha256(key.encode()).hexdigest()[:32] for key in keys]
     pair = [hashlib.sha256(f"{t}/{n}/{s}".encode()).hexdigest()[:32] for t, n, s in zip(task, size, seed, strict=True)]
-    anchors = [[("anchor_zero", f"{0.2 + t / 1000}"), ("anchor_one", f"{0.9 + t / 1000}")] for t in range(TASKS)]
+    ends = [f"{end + t / 1000:.3f}" for t in range(TASKS) for end in (0.2, 0.9)]
     started = np.datetime64("2025-01-01", "us") + np.arange(count).astype("timedelta64[s]")
 
     def text(values: list[str], codes: np.ndarray) -> pa.Array:
@@ -114,10 +114,11 @@ def _rows(
         "dirty": np.zeros(count, bool),
     }
     offsets = pa.array(np.arange(count + 1) * 2, pa.int32())
-    flat = np.array(anchors).reshape(-1, 2)
-    chosen = (2 * task[:, None] + np.arange(2)).ravel()
-    extra = pa.MapArray.from_arrays(offsets, pa.array(flat[chosen, 0]), pa.array(flat[chosen, 1]))
-    versions = pa.MapArray.from_arrays(offsets, pa.array(["numpy", "torch"] * count), pa.array(["2", "2"] * count))
+    twice = np.arange(2 * count) % 2
+    extra = pa.MapArray.from_arrays(
+        offsets, text(["anchor_zero", "anchor_one"], twice), text(ends, (2 * task[:, None] + np.arange(2)).ravel())
+    )
+    versions = pa.MapArray.from_arrays(offsets, text(["numpy", "torch"], twice), text(["2.3", "2.8"], twice))
     columns |= {"extra": extra, "versions": versions}
     arrays = [
         pa.nulls(count, field.type) if field.name not in columns else _cast(columns[field.name], field.type)
