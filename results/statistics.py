@@ -207,7 +207,10 @@ def probability_better(first: FloatArray, second: FloatArray) -> FloatArray:
     run is minus infinity.
     Source: Agarwal et al., 2021, arXiv 2108.13264, "probability of improvement".
     """
-    left, right = first[:, :, None], second[:, None, :]
-    pairs = (~np.isnan(left) & ~np.isnan(right)).sum(axis=(1, 2))
-    won = (left > right).sum(axis=(1, 2)) + 0.5 * (left == right).sum(axis=(1, 2))
-    return np.where(pairs > 0, won / np.maximum(pairs, 1), np.nan)
+    chances = np.full(len(first), np.nan)
+    for task, (left, right) in enumerate(zip(first, second, strict=True)):
+        ours, theirs = left[~np.isnan(left)], np.sort(right[~np.isnan(right)])
+        if len(ours) and len(theirs):
+            below = np.searchsorted(theirs, ours, "left") + np.searchsorted(theirs, ours, "right")
+            chances[task] = below.sum() / (2 * len(ours) * len(theirs))
+    return chances
