@@ -78,7 +78,7 @@ class Pairing:
 
 def pair(grid: Grid, scores: FloatArray, one_unit: bool, first: int, second: int) -> Pairing:
     """Pair two labels of a grid, given by their places. Shapes: ``scores`` (cells, seeds, labels)."""
-    a, b = scores[:, :, first], scores[:, :, second]
+    a, b = (np.ascontiguousarray(scores[:, :, label]) for label in (first, second))
     common = np.isfinite(a) & np.isfinite(b)
     size = np.where(common, np.maximum(np.abs(a), np.abs(b)), 0.0)
     gaps = np.where(common, a - b, 0.0)

@@ -136,7 +136,7 @@ def pivot(rows: pa.Table) -> Grid:
     codes, (tasks, sizes, labels, seeds) = zip(*(_codes(named[name]) for name in _KEY), strict=True)
     order = _order(named, codes)
     (task, size, label, seed), final = (code[order] for code in codes), final[order]
-    is_done, is_failed, is_declined, score = _outcomes(named.take(pa.array(order)))
+    is_done, is_failed, is_declined, score = _outcomes(named.select(list(_OUTCOME)).take(pa.array(order)))
 
     cell, cells = _pairs(task, size, len(sizes))
     shape = len(cells), len(seeds), len(labels)
