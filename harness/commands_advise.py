@@ -120,8 +120,8 @@ def _show(console: Console, advice: Advice) -> None:
     for m in advice.methods:
         if not m.eligible:
             left_out[_why(m)].append(display.name(m.method, 24))
-    for why, names in left_out.items():
-        console.print(escape(f"Left out: {', '.join(names)} ({why})."))
+    for why, those in left_out.items():
+        console.print(escape(f"Left out: {', '.join(those)} ({why})."))
 
 
 def _named(labels: Sequence[str]) -> str | None:
