@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from argparse import Namespace
 from collections.abc import Iterator
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from harness.errors import UserError
+from harness.terminal import json_text, show
 from results import power
 from results.design import Design, designs, of_variances
 from results.statistics import ALPHA
@@ -33,7 +31,7 @@ def power_command(options: Namespace) -> int:
     pairs = power.fewest_tasks_for(first.comparisons + 1, all_pairs=True)
     if options.json:
         document = {"alpha": ALPHA, "power": power.POWER, "fewest_tasks_all_pairs": pairs}
-        print(json.dumps(document | {"designs": [dataclasses.asdict(design) for design in found]}, indent=1))
+        print(json_text(document | {"designs": [dataclasses.asdict(design) for design in found]}))
         return 0
     console = Console()
     beside = "" if pairs == first.fewest_tasks else f" ({pairs} for all pairs, as on the leaderboard)"
@@ -120,11 +118,14 @@ def _show_variances(console: Console, design: Design, asked: bool) -> None:
     variances = power.Variances(design.task_variance or 0.0, design.seed_variance)
     for sentence in _sentences(design, asked):
         console.print(sentence)
-    table = _table(["smallest difference seen", *(_count(seeds, "seed") for seeds in SHOWN_SEEDS)])
-    for tasks in SHOWN_TASKS:
-        cells = [power.smallest_detectable(variances, tasks, seeds, design.comparisons) for seeds in SHOWN_SEEDS]
-        table.add_row(f"{tasks} tasks", *(_number(cell) for cell in cells))
-    console.print(table)
+    lines = [
+        [
+            f"{tasks} tasks",
+            *(power.smallest_detectable(variances, tasks, seeds, design.comparisons) for seeds in SHOWN_SEEDS),
+        ]
+        for tasks in SHOWN_TASKS
+    ]
+    show(console, ["smallest difference seen", *(_count(seeds, "seed") for seeds in SHOWN_SEEDS)], lines)
 
 
 def _sentences(design: Design, asked: bool) -> Iterator[str]:
@@ -137,7 +138,7 @@ def _sentences(design: Design, asked: bool) -> Iterator[str]:
     if asked and design.smallest_detectable is not None:
         yield f"{_count(design.tasks, 'task')} of {each} see one of {design.smallest_detectable:.3g} or more."
         if design.difference is not None:
-            yield f"They find {design.difference:g} with power {_number(design.power)}."
+            yield f"They find {design.difference:g} with power {design.power or 0.0:.3g}."
     if asked and design.seeds_needed is not None:
         yield f"On {_count(design.tasks, 'task')} it needs {_count(design.seeds_needed, 'seed')} each."
 
@@ -156,13 +157,12 @@ def _show_rows(console: Console, found: list[Design], options: Namespace) -> Non
     if options.difference is not None:
         header += ["power", "tasks needed", "seeds needed"]
         console.print(f"Power and needs are for a true difference of {options.difference:g}.")
-    table = _table(header)
+    lines = []
     for d in found:
         spreads = [None if v is None else math.sqrt(v) for v in (d.task_variance, d.seed_variance)]
-        cells: list[Any] = [d.tasks, d.seeds, *spreads, d.smallest_detectable]
-        cells += [d.power, d.tasks_needed, d.seeds_needed] if options.difference is not None else []
-        table.add_row(escape(str(d.candidate)), *(_number(cell) for cell in cells))
-    console.print(table)
+        needs = [d.power, d.tasks_needed, d.seeds_needed] if options.difference is not None else []
+        lines.append([d.candidate, d.tasks, d.seeds, *spreads, d.smallest_detectable, *needs])
+    show(console, header, lines)
     spans = [d.deviation_high / d.deviation for d in found if d.deviation and d.deviation_high]
     if spans:
         console.print(
@@ -171,14 +171,3 @@ def _show_rows(console: Console, found: list[Design], options: Namespace) -> Non
             if max(spans) > 1.5
             else f"True standard deviations may be {max(spans):.2g} times as large (upper end of a 95 % interval)."
         )
-
-
-def _table(header: list[str]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for index, name in enumerate(header):
-        table.add_column(name, justify="left" if index == 0 else "right", overflow="fold")
-    return table
-
-
-def _number(value: float | int | None) -> str:
-    return "-" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.3g}"

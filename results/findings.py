@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from results.cells import Cell, cells
+from results.cells import COLUMNS, Cell, cells
 from results.compare import Comparison, TaskComparison, compare, compare_per_task
 from results.display import name
 from results.errors import ResultsError
 from results.leaderboard import Leaderboard, leaderboard
 from results.pivot import pivot
-from results.table import ORDER, final_rows, latest
+from results.table import final_rows, latest, ordered
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,14 @@ class Findings:
 def findings(rows: pa.Table, baseline: str) -> Findings:
     """Judge rows of one or several campaigns. Rows that must not be mixed are counted and listed, never averaged."""
     rows = rows.set_column(rows.column_names.index("label"), "label", pc.coalesce(rows["label"], rows["method"]))
-    rows = latest(rows.sort_by([(column, "ascending") for column in ORDER]))
+    rows = latest(ordered(rows))
     bare = Findings(rows, baseline, ())
     if not len(bare.final):
         return replace(bare, obstacle="There are no final trials among these rows yet, so nothing is compared.")
     try:
-        found = cells(pivot(rows).rows)
-        boards = [leaderboard(rows), *(leaderboard(rows, size) for size in _averaged_sizes(rows))]
+        grid = pivot(rows)
+        found = cells(grid.rows(COLUMNS))
+        boards = [leaderboard(grid), *(leaderboard(grid, size) for size in _averaged_sizes(rows))]
     except ResultsError as error:
         return replace(bare, obstacle=f"Nothing is averaged or compared: {name(error, 600)}.")
     bare = replace(bare, cells=tuple(found), boards=tuple(boards))
@@ -72,7 +73,7 @@ def findings(rows: pa.Table, baseline: str) -> Findings:
         obstacle = f"There is no other method than {name(baseline)} among these rows, so nothing is compared."
     else:
         return replace(
-            bare, comparisons=tuple(compare(rows, baseline)), per_task=tuple(compare_per_task(rows, baseline))
+            bare, comparisons=tuple(compare(grid, baseline)), per_task=tuple(compare_per_task(grid, baseline))
         )
     return replace(bare, obstacle=obstacle)
 

@@ -171,7 +171,7 @@ def cost_text(value: float | None, column: str) -> str:
 
 def status_listing(rows: pa.Table) -> Listing:
     """How many trials of each label ended how, for each stage."""
-    counted = Counter(zip(*(rows[name].to_pylist() for name in ("label", "stage", "status")), strict=True))
+    counted = _counted(rows, "label", "stage", "status")
     statuses = sorted({str(status) for _, _, status in counted}, key=lambda status: (status != "done", status))
     places = sorted({(str(label), str(stage)) for label, stage, _ in counted})
     numbers = {(str(label), str(stage), str(status)): number for (label, stage, status), number in counted.items()}
@@ -184,6 +184,13 @@ def status_listing(rows: pa.Table) -> Listing:
         )
         lines.append([named(label), named(stage), *marked])
     return listing("statuses", {"method": False, "stage": False} | dict.fromkeys(statuses, True), lines)
+
+
+def _counted(rows: pa.Table, *columns: str) -> Counter[tuple[object, ...]]:
+    """How often each combination of values is there."""
+    counted = rows.group_by(list(columns)).aggregate([([], "count_all")])
+    lines = zip(*(counted[name].to_pylist() for name in columns), strict=True)
+    return Counter(dict(zip(lines, counted["count_all"].to_pylist(), strict=True)))
 
 
 def reason_listing(rows: pa.Table) -> Listing:
@@ -208,17 +215,18 @@ def reason_listing(rows: pa.Table) -> Listing:
 
 def configuration_listing(found: Sequence[Cell], rows: pa.Table) -> Listing:
     """What each cell was finally run with, and out of how many tried configurations."""
-    tune = rows.filter(pc.field("stage") == "tune").select(["task", "target_size", "label", "config", "status"])
+    tune = rows.select(["task", "target_size", "label", "config", "status", "stage"])
+    tune = tune.filter(pc.field("stage") == "tune")
     tried: dict[tuple[object, ...], set[object]] = defaultdict(set)
     lost: Counter[tuple[object, ...]] = Counter()
-    for task, size, label, config, status in zip(*(column.to_pylist() for column in tune.columns), strict=True):
-        tried[task, size, label].add(config)
-        lost[task, size, label] += status != "done"
+    for (*place, config, status), number in _counted(tune, "task", "target_size", "label", "config", "status").items():
+        tried[tuple(place)].add(config)
+        lost[tuple(place)] += number * (status != "done")
     lines = []
     for cell in found:
-        place = (cell.task, cell.target_size, cell.label)
+        where = (cell.task, cell.target_size, cell.label)
         configs = "; ".join(display.name(config, 400) for config in cell.configs) or display.DASH
-        numbers = [valued(n, display.count(n)) for n in (len(tried[place]), lost[place])]
+        numbers = [valued(n, display.count(n)) for n in (len(tried[where]), lost[where])]
         lines.append(
             [named(cell.task), size_of(cell.target_size), named(cell.label), Item(configs, kind="letters"), *numbers]
         )

@@ -41,6 +41,12 @@ def round_significant(values: FloatArray, scale: FloatArray | None = None) -> Fl
     return np.where(usable, np.rint(np.where(usable, values, 0.0) * power) / power, values) + 0.0
 
 
+@lru_cache(maxsize=4096)
+def t_quantile(degrees_of_freedom: float, confidence: float = 1 - ALPHA) -> float:
+    """Half the width of a two-sided t interval, in standard errors."""
+    return float(stats.t.isf((1 - confidence) / 2, degrees_of_freedom))
+
+
 @dataclass(frozen=True)
 class MeanEstimate:
     """An estimated mean difference, its standard error, and the degrees of freedom of that error."""
@@ -51,7 +57,7 @@ class MeanEstimate:
 
     def interval(self, confidence: float = 1 - ALPHA) -> tuple[float, float]:
         """The two-sided t interval."""
-        half = float(stats.t.isf((1 - confidence) / 2, self.degrees_of_freedom)) * self.standard_error
+        half = t_quantile(self.degrees_of_freedom, confidence) * self.standard_error
         return self.mean - half, self.mean + half
 
     def p_value(self) -> float | None:
@@ -169,16 +175,21 @@ def _chance_of_sum(ranks: npt.NDArray[np.int64], most: int) -> float:
     if len(ranks) > EXACT_TASKS:
         middle, deviation = float(ranks.sum()) / 2, math.sqrt(float((ranks.astype(np.float64) ** 2).sum())) / 2
         return float(stats.norm.cdf((most + 1 - middle) / deviation))
-    step = 2 if not (ranks % 2).any() else 1
-    chances = np.zeros(most // step + 1)
-    chances[0] = 1.0
-    reach = 0
-    for rank in np.sort(ranks) // step:
-        reach = min(reach + int(rank), len(chances) - 1)
-        chances[: reach + 1] *= 0.5
-        if rank < len(chances):
-            chances[rank : reach + 1] += chances[: reach + 1 - rank].copy()
-    return float(chances.sum())
+    step = 1 if (ranks % 2).any() else 2
+    return float(_chances(tuple(sorted((ranks // step).tolist())))[: most // step + 1].sum())
+
+
+@lru_cache(maxsize=64)
+def _chances(ranks: tuple[int, ...]) -> FloatArray:
+    """The chance of each sum of the ranks that a fair coin picks. Shapes: (ranks,) -> (sum of the ranks + 1,)."""
+    chances = np.zeros(sum(ranks) + 1)
+    chances[0], top = 1.0, 0
+    for rank in ranks:
+        before = chances[: top + 1].copy()
+        chances[rank : rank + top + 1] += before
+        chances[: rank + top + 1] *= 0.5
+        top += rank
+    return chances
 
 
 def sign_test(wins: int, losses: int) -> float:
@@ -244,11 +255,10 @@ def probability_better(first: FloatArray, second: FloatArray) -> FloatArray:
     run is minus infinity.
     Source: Agarwal et al., 2021, arXiv 2108.13264, "probability of improvement".
     """
-    left, right = ~np.isnan(first), ~np.isnan(second)
-    # Absent runs stand above all others, where they change no other run's rank. A run's rank among all runs, less its
-    # rank among its own, is the number of rivals that it beats, ties half.
-    own, rival = np.where(left, first, np.inf), np.where(right, second, np.inf)
-    everyone = stats.rankdata(np.concatenate([own, rival], axis=1), axis=1)[:, : own.shape[1]]
-    won = np.where(left, everyone - stats.rankdata(own, axis=1), 0.0).sum(axis=1)
-    pairs = left.sum(axis=1) * right.sum(axis=1)
-    return np.where(pairs > 0, won / np.maximum(pairs, 1), np.nan)
+    chances = np.full(len(first), np.nan)
+    for task, (left, right) in enumerate(zip(first, second, strict=True)):
+        ours, theirs = left[~np.isnan(left)], np.sort(right[~np.isnan(right)])
+        if len(ours) and len(theirs):
+            below = np.searchsorted(theirs, ours, "left") + np.searchsorted(theirs, ours, "right")
+            chances[task] = below.sum() / (2 * len(ours) * len(theirs))
+    return chances
