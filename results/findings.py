@@ -12,6 +12,7 @@ from results.compare import Comparison, TaskComparison, compare, compare_per_tas
 from results.display import name
 from results.errors import ResultsError
 from results.leaderboard import Leaderboard, leaderboard
+from results.overall import Overall, over_tasks
 from results.pivot import pivot
 from results.table import ORDER, final_rows, latest
 
@@ -29,6 +30,7 @@ class Findings:
     comparisons: tuple[Comparison, ...] = ()
     per_task: tuple[TaskComparison, ...] = ()
     boards: tuple[Leaderboard, ...] = ()
+    overall: tuple[Overall, ...] = ()
     obstacle: str | None = None
 
     @property
@@ -61,11 +63,12 @@ def findings(rows: pa.Table, baseline: str) -> Findings:
     if not len(bare.final):
         return replace(bare, obstacle="There are no final trials among these rows yet, so nothing is compared.")
     try:
-        found = cells(pivot(rows).rows)
+        grid = pivot(rows)
+        found = cells(grid.rows)
         boards = [leaderboard(rows), *(leaderboard(rows, size) for size in _averaged_sizes(rows))]
     except ResultsError as error:
         return replace(bare, obstacle=f"Nothing is averaged or compared: {name(error, 600)}.")
-    bare = replace(bare, cells=tuple(found), boards=tuple(boards))
+    bare = replace(bare, cells=tuple(found), boards=tuple(boards), overall=tuple(over_tasks(grid)))
     if baseline not in bare.labels:
         obstacle = f"The baseline {name(baseline)} has no final rows here, so nothing is compared with it."
     elif len(bare.labels) == 1:

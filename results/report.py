@@ -16,6 +16,7 @@ from results import display, figures
 from results.answer import answer
 from results.compare import QUESTIONS
 from results.findings import Findings, findings
+from results.gallery import Gallery
 from results.listing import (
     KEY_LETTERS,
     configuration_listing,
@@ -29,8 +30,7 @@ from results.listing import (
 )
 from results.origin import campaign_texts, origin
 from results.panels import (
-    Gallery,
-    cost_galleries,
+    cost_gallery,
     forest_gallery,
     retention_gallery,
     score_gallery,
@@ -98,10 +98,7 @@ def _facts(found: Findings, title: str, campaigns: Sequence[Mapping[str, Any]]) 
     return {
         "title": display.name(title, 200),
         "answer": answer(found),
-        "keys": [
-            (display.name(label), Markup(figures.mark(f"key-{index}", style)))
-            for index, (label, style) in enumerate(look.items())
-        ],
+        "keys": [(display.name(label), Markup(figures.mark(style))) for label, style in look.items()],
         "galleries": _galleries(found, look),
         "questions": {
             question: (comparison_listing(found.comparisons, question), shared_notes(found.comparisons, question))
@@ -129,9 +126,9 @@ def _facts(found: Findings, title: str, campaigns: Sequence[Mapping[str, Any]]) 
 
 def _galleries(found: Findings, look: dict[str, figures.Style]) -> list[Gallery]:
     """The figures in the order of the page, those without a single panel left out."""
-    shown = [score_gallery(found.cells, look)]
+    shown = [score_gallery(found.cells, found.overall, look)]
     if found.comparisons:
         shown.append(forest_gallery(found.comparisons, look, found.baseline))
         shown.append(task_forest_gallery(found.per_task, look, found.baseline))
-    shown += [*cost_galleries(found.cells, look), retention_gallery(found.cells, look)]
+    shown += [cost_gallery(found.cells, look), retention_gallery(found.cells, look)]
     return [gallery for gallery in shown if gallery.panels or gallery.identity == "difference-over-tasks"]
