@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from results.errors import ResultsError, nearest
 from results.pairing import Pairing, pair
-from results.pivot import Grid, pivot
+from results.pivot import Grid, as_grid
 from results.statistics import (
     ALPHA,
     MeanEstimate,
@@ -95,7 +95,7 @@ class TaskComparison:
 
 
 def compare(
-    rows: pa.Table, baseline: str, candidates: Iterable[str] | None = None, margin: float | None = None
+    rows: pa.Table | Grid, baseline: str, candidates: Iterable[str] | None = None, margin: float | None = None
 ) -> list[Comparison]:
     """Each candidate (all other labels by default) against the baseline: over all target sizes first, then at each.
 
@@ -108,7 +108,7 @@ def compare(
     """
     if margin is not None and not 0 < margin < math.inf:
         raise ResultsError(f"margin {margin!r}: expected a positive, finite number")
-    grid = pivot(rows)
+    grid = as_grid(rows)
     wanted = _candidates(grid, baseline, candidates)
     sizes = sorted({size for size in grid.target_sizes if size is not None})
     found = []
@@ -226,12 +226,14 @@ def _notes(pairing: Pairing, tasks: int, useless: list[str], question: str, riva
     return [sentence for sentence, holds in said.items() if holds]
 
 
-def compare_per_task(rows: pa.Table, baseline: str, candidates: Iterable[str] | None = None) -> list[TaskComparison]:
+def compare_per_task(
+    rows: pa.Table | Grid, baseline: str, candidates: Iterable[str] | None = None
+) -> list[TaskComparison]:
     """Each candidate against the baseline on each task and target size on which both have a trial, controls included.
 
     Raises: ResultsError for an unknown label, or rows that cannot be compared.
     """
-    grid = pivot(rows)
+    grid = as_grid(rows)
     wanted = _candidates(grid, baseline, candidates)
     found = []
     for cell, present in enumerate(grid.covered):

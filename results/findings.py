@@ -65,7 +65,7 @@ def findings(rows: pa.Table, baseline: str) -> Findings:
     try:
         grid = pivot(rows)
         found = cells(grid.rows)
-        boards = [leaderboard(rows), *(leaderboard(rows, size) for size in _averaged_sizes(rows))]
+        boards = [leaderboard(grid), *(leaderboard(grid, size) for size in _averaged_sizes(rows))]
     except ResultsError as error:
         return replace(bare, obstacle=f"Nothing is averaged or compared: {name(error, 600)}.")
     bare = replace(bare, cells=tuple(found), boards=tuple(boards), overall=tuple(over_tasks(grid)))
@@ -75,7 +75,7 @@ def findings(rows: pa.Table, baseline: str) -> Findings:
         obstacle = f"There is no other method than {name(baseline)} among these rows, so nothing is compared."
     else:
         return replace(
-            bare, comparisons=tuple(compare(rows, baseline)), per_task=tuple(compare_per_task(rows, baseline))
+            bare, comparisons=tuple(compare(grid, baseline)), per_task=tuple(compare_per_task(grid, baseline))
         )
     return replace(bare, obstacle=obstacle)
 

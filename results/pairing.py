@@ -1,19 +1,30 @@
-"""Two labels of a grid, task by task: the one place where a difference between two methods is made."""
+"""Labels of a grid two by two, task by task: the one place where a difference between two methods is made."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 
-from results.pivot import Grid
-from results.statistics import FloatArray, probability_better, round_significant, sign_test, signed_rank
+from results.pivot import BoolArray, Grid, IntArray
+from results.statistics import (
+    ALPHA,
+    FloatArray,
+    holm,
+    probability_better,
+    round_significant,
+    sign_test,
+    signed_rank,
+)
 
 
 @dataclass(frozen=True)
 class Pairing:
     """Differences first minus second, signed so that positive means the first is better, one per task that both have.
 
+    ``places`` (tasks,) says which of the grid's families each one is.
     ``differences`` (tasks,) are averaged over common seeds, then over a task's variants and target sizes. Where one
     method failed in more cells of a task than the other, the difference is infinite: the task is lost, whatever the
     other cells say; where both failed in as many, the cells that both finished decide, and without any it is a tie.
@@ -24,6 +35,7 @@ class Pairing:
     """
 
     differences: FloatArray
+    places: IntArray
     seed_differences: FloatArray
     probability: float | None
     seeds: int
@@ -59,6 +71,11 @@ class Pairing:
         result = signed_rank(self.differences)
         return result.p_value, result.direction
 
+    def without(self, place: int) -> Pairing:
+        """The same without one family. The seeds, chance and cells of the whole stay as they are."""
+        kept = self.places != place
+        return replace(self, differences=self.differences[kept], places=self.places[kept])
+
 
 def pair(grid: Grid, scores: FloatArray, one_unit: bool, first: int, second: int) -> Pairing:
     """Pair two labels of a grid, given by their places. Shapes: ``scores`` (cells, seeds, labels)."""
@@ -93,9 +110,26 @@ def pair(grid: Grid, scores: FloatArray, one_unit: bool, first: int, second: int
     chances = (member @ np.where(judged, chance, 0.0))[compared] / (member @ judged)[compared]
     return Pairing(
         differences=differences[compared],
+        places=np.flatnonzero(compared),
         seed_differences=by_seed[compared & (net == 0) & (cells > 0)],
         probability=float(chances.mean()) if compared.any() else None,
         seeds=int(counts[finished].min()) if finished.any() else 0,
         unpaired_cells=int((both & ~judged).sum()),
         one_unit=one_unit,
     )
+
+
+def pair_all(grid: Grid) -> list[tuple[int, int, Pairing]]:
+    """Each two labels of a grid, by their places, in one unit where the grid has one."""
+    scores, unit = grid.normalised()
+    pairs = combinations(range(len(grid.labels)), 2)
+    return [(i, j, pair(grid, scores, unit is not None, i, j)) for i, j in pairs]
+
+
+def told_apart(pairs: Sequence[tuple[int, int, Pairing]], labels: int) -> BoolArray:
+    """Which pairs differ over tasks, Holm-adjusted over the pairs given. Shapes: (labels, labels), symmetric."""
+    adjusted = holm([pairing.test()[0] for _, _, pairing in pairs])
+    different = np.zeros((labels, labels), bool)
+    for (i, j, _), p_holm in zip(pairs, adjusted, strict=True):
+        different[i, j] = different[j, i] = p_holm is not None and p_holm < ALPHA
+    return different

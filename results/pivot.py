@@ -102,6 +102,11 @@ class Grid:
         return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan).reshape(shape)
 
 
+def as_grid(rows: pa.Table | Grid) -> Grid:
+    """The grid of the rows; a grid is itself, so that one pivot serves many questions. Raises: as ``pivot``."""
+    return rows if isinstance(rows, Grid) else pivot(rows)
+
+
 def pivot(rows: pa.Table) -> Grid:
     """The grid of all final, non-exploratory rows of a table; any order of the rows gives the same grid.
 
