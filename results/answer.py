@@ -10,6 +10,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from results import display
 from results.cells import NEEDS_DEVICE_ALONE
 from results.compare import Comparison
 from results.display import count, name, number, plural
@@ -26,9 +27,10 @@ VERDICTS: Final = {"better": "than", "equivalent": "to", "worse": "than", "undec
 
 @dataclass(frozen=True)
 class Answer:
-    """One sentence, the facts it rests on, its numbers, and what these rows do not show."""
+    """One sentence, the size of the difference behind it, what both rest on, and what these rows do not show."""
 
     headline: str
+    lead: str
     facts: str
     verdicts: Listing | None
     limits: tuple[str, ...]
@@ -39,6 +41,7 @@ def answer(found: Findings) -> Answer:
     comparisons = found.headline()
     return Answer(
         headline=_headline(comparisons, found.baseline) if comparisons else found.obstacle or "Nothing is compared.",
+        lead=_lead(found, comparisons),
         facts=_facts(found),
         verdicts=verdict_listing(found) if comparisons else None,
         limits=tuple(_limits(found)),
@@ -60,6 +63,24 @@ def _headline(comparisons: Sequence[Comparison], baseline: str) -> str:
             said = f"{verdict} {joint} {against}" if joint and not parts else verdict
             parts.append(f"{_names(labels)} {'is' if len(labels) == 1 else 'are'} {said}")
     return f"Over {tasks}, {'; '.join(parts)}."
+
+
+def _lead(found: Findings, comparisons: Sequence[Comparison]) -> str:
+    """The difference of the method with the best mean rank, with its interval or the reason why it has none."""
+    best = next((c for c in comparisons if c.mean_difference is not None), None)
+    if best is None:
+        return ""
+    unit = name(best.unit)
+    if best.unit == "normalised":
+        unit = "normalised score, where 0 is training from scratch and 1 is fine-tuning with all target data"
+    size = f"{display.signed(best.mean_difference)} in {unit}"
+    if best.interval_low is not None:
+        spanned = display.spanned(best.mean_difference, best.interval_low, best.interval_high, sign=True)
+        size = f"{spanned} in {unit} (95 % interval for other tasks like these)"
+    elif best.tasks < 2:
+        size += "; a single task gives no interval for other tasks"
+    place = "The best placed" if found.boards[0].methods[0].method != found.baseline else "The best placed rival"
+    return f"{place}, {name(best.candidate)}, differs from {name(found.baseline)} by {size}."
 
 
 def _names(labels: Sequence[str], many: str = "") -> str:

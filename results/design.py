@@ -12,7 +12,7 @@ from scipy import stats
 from results import power
 from results.errors import ResultsError, nearest
 from results.pairing import pair
-from results.pivot import pivot
+from results.pivot import Grid, as_grid
 from results.power import Variances, variance_components
 from results.statistics import ALPHA, FloatArray, fewest_tasks
 
@@ -50,7 +50,11 @@ class Design:
 
 
 def designs(
-    rows: pa.Table, baseline: str, difference: float | None = None, tasks: int | None = None, seeds: int | None = None
+    rows: pa.Table | Grid,
+    baseline: str,
+    difference: float | None = None,
+    tasks: int | None = None,
+    seeds: int | None = None,
 ) -> list[Design]:
     """Each other label against the baseline over all target sizes, sorted by label.
 
@@ -59,7 +63,7 @@ def designs(
 
     Raises: ResultsError for an unknown baseline, or rows that cannot be compared.
     """
-    grid = pivot(rows)
+    grid = as_grid(rows)
     if baseline not in grid.labels:
         raise ResultsError(f"baseline {baseline!r} has no final rows; {nearest(baseline, grid.labels)}")
     grid = grid.over_tasks(None)

@@ -19,6 +19,7 @@ class Panel:
     title: str
     subtitle: str
     svg: str
+    wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,10 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Panels of one kind side by side, with the sentence that says how to read them."""
+    """Panels of one kind side by side, with the sentence that says how to read them.
+
+    ``stands``: its section is shown even without a panel, for its words.
+    """
 
     identity: str
     title: str
@@ -41,6 +45,12 @@ class Gallery:
     how_to_read: str
     keyed: bool = True
     left_out: LeftOut | None = None
+    stands: bool = False
+
+    @property
+    def values(self) -> str:
+        """Where a reader who sees no figure finds its values."""
+        return "The values stand in the tables of this page; arrow keys go through them here."
 
 
 def left_out(tasks: int, place: str, words: str) -> LeftOut | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import TypeVar
 
 from results import figures, plots
 from results.cells import Cell
@@ -14,11 +13,9 @@ from results.display import count, name, plural
 from results.figures import PAGE, Style
 from results.forest import Difference, draw_forest
 from results.gallery import MOST_TASKS, Gallery, Panel, left_out
-from results.listing import cost_text, metric_words, words
+from results.listing import axis_words, cost_text, metric_words, size_words, words
 from results.overall import Overall
 from results.plots import Point
-
-Kind = TypeVar("Kind")
 
 
 def score_gallery(cells: Sequence[Cell], overall: Sequence[Overall], look: dict[str, Style]) -> Gallery:
@@ -82,6 +79,7 @@ def forest_gallery(comparisons: Sequence[Comparison], look: dict[str, Style], ba
         tuple(panels),
         read,
         keyed=False,
+        stands=True,
     )
 
 
@@ -139,8 +137,8 @@ def cost_gallery(cells: Sequence[Cell], look: dict[str, Style]) -> Gallery:
         f"Score against {words(column)}",
         words(column).capitalize(),
         tuple(panels),
-        f"Each point is a method at the task's largest target size: across, its mean {axis_words(column)}; up, its mean "
-        "test score with the 95 % interval over seeds; cheap and good lies to the left, on the better side.",
+        f"Each point is a method at the task's largest target size: across, its mean {axis_words(column)}; up, its "
+        "mean test score with the 95 % interval over seeds; cheap and good lies to the left, on the better side.",
         left_out=left_out(len(by_task), "cost-table", "Costs"),
     )
 
@@ -170,17 +168,6 @@ def _forest(identity: str, differences: Sequence[Difference], look: dict[str, St
     """A forest plot as high as it has lines."""
     draw = partial(draw_forest, differences=differences, look=look, theme=PAGE, baseline=baseline)
     return figures.panel(identity, draw, height=62 + 19 * max(1, len(differences)), left=136)
-
-
-def size_words(size: int | None) -> str:
-    """A target size as a title."""
-    return "all target sizes" if size is None else f"{plural(size, 'target example')}"
-
-
-def axis_words(column: str) -> str:
-    """A cost with its unit, as the title of an axis."""
-    units = {"adapt_seconds": "adapt time (seconds)", "training_flops": "training work (FLOP)"}
-    return units.get(column, words(column))
 
 
 def _by_task(cells: Iterable[Cell]) -> list[tuple[str, list[Cell]]]:

@@ -1,4 +1,4 @@
-"""What the report's figures show, drawn into axes that ``results.figures`` makes. Each returns what can be pointed at."""
+"""What the report's figures show, drawn into axes that ``results.figures`` makes; each returns what can be told."""
 
 from __future__ import annotations
 
@@ -72,11 +72,18 @@ def draw_retention(axes: Axes, cells: Sequence[Cell], look: dict[str, Style]) ->
 
 
 def draw_cost(
-    axes: Axes, points: dict[str, Point], words: str, look: dict[str, Style], theme: Theme, front: Sequence[str] = ()
+    axes: Axes,
+    points: dict[str, Point],
+    words: str,
+    look: dict[str, Style],
+    theme: Theme,
+    front: Sequence[str] = (),
+    ranks: bool = False,
 ) -> list[Hit]:
     """A score against one cost, a point for each label; the cost axis is logarithmic where costs span enough.
 
-    ``front`` names the labels that no other beats in both, cheapest first: a line joins them.
+    ``front`` names the labels that no other beats in both, cheapest first: a line joins them. ``ranks``: the values are
+    negative ranks, shown without their sign.
     """
     costs = [point.x for point in points.values()]
     logarithmic = max(costs) > 4 * max(min(costs), 0)
@@ -95,6 +102,9 @@ def draw_cost(
     if not logarithmic:
         axes.locator_params(axis="x", nbins=5)
     axes.set_xlabel(f"{words}, logarithmic" if logarithmic else words)
+    if ranks:
+        axes.yaxis.set_major_formatter(lambda value, position: f"{-value:g}")
+        return hits
     _focus(axes, list(points.items()), theme)
     return hits
 

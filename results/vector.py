@@ -18,7 +18,7 @@ REACH: Final = 9
 
 
 def furnish(axes: Axes, letters: str, grid: str, size: float) -> None:
-    """Draw ticks, grid and axis label as plain lines and text in place of matplotlib's own, which take most of the time.
+    """Draw ticks, grid and axis label as plain lines and text: matplotlib's own take most of its time.
 
     The look is that of `results.figures.canvas`. ``letters`` and ``grid`` are colours, ``size`` points.
     """
