@@ -28,7 +28,7 @@ def rank_gallery(boards: Sequence[Leaderboard], look: dict[str, Style]) -> Galle
             continue
         identity = f"ranks-{board.target_size or 'all'}"
         draw = partial(draw_ranks, board=board, look=look, theme=PAGE)
-        svg = figures.panel(identity, draw, height=62 + 19 * (lines + 1), left=120)
+        svg = figures.panel(identity, draw, height=62 + 19 * (lines + 2), left=120)
         panels.append(Panel(identity, size_words(board.target_size), plural(board.tasks, "task"), svg))
     return Gallery(
         "critical-difference",
@@ -46,7 +46,7 @@ def profile_gallery(profile: Profile | None, look: dict[str, Style]) -> Gallery:
     """The performance profile of all methods, where tasks have a common unit."""
     panels = []
     if profile is not None:
-        svg = figures.panel("profile-all", partial(draw_profile, profile=profile, look=look), height=300, width=480)
+        svg = figures.panel("profile-all", partial(draw_profile, profile=profile, look=look), height=300, width=640)
         cells = f"{plural(profile.tasks, 'task')}, {plural(profile.cells, 'task-size cell')}"
         panels.append(Panel("profile-all", "Share of runs above a score", cells, svg, wide=True))
     return Gallery(

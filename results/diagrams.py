@@ -42,10 +42,10 @@ def draw_ranks(axes: Axes, board: Leaderboard, look: dict[str, Style], theme: Th
         hits += [Hit(at, row, f"group {letter}: {plural(len(rows), 'method')} not told apart") for row in rows]
     top = -0.7
     if board.critical_difference is not None and board.critical_difference < worst - 1:
-        top = -1.7
+        top = -2.2
         axes.plot([1, 1 + board.critical_difference], [-1, -1], color=theme.muted, lw=1.5, marker="|", ms=6)
-        text = f"  Nemenyi {number(board.critical_difference, 2)}"
-        axes.text(1 + board.critical_difference, -1, text, va="center", fontsize=LETTERS - 1, color=theme.muted)
+        text = f"Nemenyi's difference {number(board.critical_difference, 2)}"
+        axes.text(1, -1.25, text, va="bottom", fontsize=LETTERS - 1, color=theme.muted)
     axes.set_xlim(1 - step, worst + step * (1 + len(groups)))
     axes.set_ylim(worst - 0.4, top)
     place_ticks(axes.yaxis, range(worst), [name(s.method, SHORT_NAME) for s in ranked])

@@ -20,7 +20,7 @@ _COMMANDS: Final = {
     '"': "\\textquotedbl{}",
     "[": "{[}",
     "]": "{]}",
-    "-": "{-}",
+    "--": "-{-}",
     "`": "\\textasciigrave{}",
     "'": "\\textquotesingle{}",
     display.MINUS: "$-$",

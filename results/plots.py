@@ -85,10 +85,13 @@ def draw_cost(
     ``front`` names the labels that no other beats in both, cheapest first: a line joins them. ``ranks``: the values are
     negative ranks, shown without their sign.
     """
+    from matplotlib.ticker import LogLocator
+
     costs = [point.x for point in points.values()]
     logarithmic = max(costs) > 4 * max(min(costs), 0)
     if logarithmic and min(costs) > 0:
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if max(costs) > 100 * min(costs) else (1.0, 2.0, 5.0)))
     elif logarithmic:
         axes.set_xscale("symlog", linthresh=min((cost for cost in costs if cost > 0), default=1.0))
     if len(front) > 1:

@@ -49,7 +49,7 @@
     tools.className = "tools";
     const input = document.createElement("input");
     input.type = "search";
-    input.placeholder = "Filter: words that a line must have";
+    input.placeholder = "Filter lines by words";
     input.setAttribute("aria-label", `Filter the table ${table.getAttribute("aria-label")}`);
     const count = document.createElement("span");
     count.setAttribute("aria-live", "polite");
