@@ -11,12 +11,16 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
 from scipy import stats
 
+from results.errors import ResultsError, nearest
+from results.pairing import pair
+from results.pivot import pivot
 from results.statistics import FloatArray
 
 DRAWS: Final = 20_000
-PRIOR_STRENGTH: Final = 0.6
+PRIOR_STRENGTH: Final = 0.5
 """Weight of the prior's one observation, no difference, where each task has weight 1."""
 
 
@@ -46,9 +50,9 @@ def correlated_t(differences: FloatArray, correlation: float, rope: float) -> Po
     sample = differences[np.isfinite(differences)]
     if len(sample) < 2:
         return None
-    mean = float(sample.mean())
+    mean = float(sample[0] if np.ptp(sample) == 0 else sample.mean())
     scale = float(sample.std(ddof=1)) * math.sqrt(1 / len(sample) + correlation / (1 - correlation))
-    if scale == 0:
+    if np.ptp(sample) == 0:
         return Posterior(float(mean < -rope), float(abs(mean) <= rope), float(mean > rope))
     posterior = stats.t(len(sample) - 1, mean, scale)
     worse, better = float(posterior.cdf(-rope)), float(posterior.sf(rope))
@@ -67,7 +71,8 @@ def bayesian_signed_rank(
 
     Tasks and the prior's observation of no difference get weights from a Dirichlet distribution. An outcome's chance
     under one draw of weights is the weight of the pairs of tasks, each with itself too, whose average difference lies
-    there. The posterior is the share of draws in which the outcome has the largest chance, shared out where equal.
+    there; what lies on an edge of the region counts half on either side. The posterior is the share of draws in which
+    the outcome has the largest chance, shared out where equal. With a rope of 0 nothing is equivalent.
 
     Shapes: (tasks,), without NaN.
     Raises: ValueError for a negative rope.
@@ -80,14 +85,56 @@ def bayesian_signed_rank(
     decisive = 2 * (rope + float(finite.max(initial=0.0))) + 1
     observed = np.append(0.0, np.clip(differences, -decisive, decisive))
     sums = observed[:, None] + observed
-    outcomes = [(sums < -2 * rope), (np.abs(sums) <= 2 * rope), (sums > 2 * rope)]
+    better, worse = _beyond(sums, 2 * rope), _beyond(-sums, 2 * rope)
     weights = rng.dirichlet(np.append(prior_strength, np.ones(len(differences))), size=draws)
+    outcomes = (worse, 1 - worse - better, better)
     chances = np.stack([((weights @ outcome) * weights).sum(axis=1) for outcome in outcomes])
     largest = chances >= chances.max(axis=0) - 1e-12
-    worse, equivalent, better = (largest / largest.sum(axis=0)).mean(axis=1)
-    return Posterior(float(worse), float(equivalent), float(better))
+    return Posterior(*(float(share) for share in (largest / largest.sum(axis=0)).mean(axis=1)))
+
+
+def _beyond(sums: FloatArray, edge: float) -> FloatArray:
+    """1 above the edge, half on it, to rounding, 0 below."""
+    return np.where(np.isclose(sums, edge, rtol=1e-12, atol=1e-12 * edge), 0.5, sums > edge)
 
 
 def _check(rope: float) -> None:
     if not 0 <= rope < math.inf:
         raise ValueError(f"rope {rope!r}: expected a finite number of at least 0")
+
+
+@dataclass(frozen=True)
+class Belief:
+    """One candidate against the baseline over all target sizes. ``posterior`` is None without a common unit or task."""
+
+    candidate: str
+    baseline: str
+    unit: str | None
+    tasks: int
+    rope: float
+    posterior: Posterior | None
+
+
+def beliefs(rows: pa.Table, baseline: str, rope: float) -> list[Belief]:
+    """The Bayesian signed-rank posterior of each other label against the baseline over tasks, sorted by label.
+
+    ``rope`` is in the unit of the comparison, as the margin of a verdict is. Every label gets the same draws.
+
+    Raises: ResultsError for an unknown baseline, a rope that is negative or not finite, or rows that cannot be
+    compared.
+    """
+    if not 0 <= rope < math.inf:
+        raise ResultsError(f"rope {rope!r}: expected a finite number of at least 0")
+    grid = pivot(rows)
+    if baseline not in grid.labels:
+        raise ResultsError(f"baseline {baseline!r} has no final rows; {nearest(baseline, grid.labels)}")
+    grid = grid.over_tasks(None)
+    scores, unit = grid.normalised()
+    place = grid.labels.index(baseline)
+    found = []
+    for candidate, label in enumerate(grid.labels):
+        if candidate != place:
+            differences = pair(grid, scores, unit is not None, candidate, place).differences
+            posterior = bayesian_signed_rank(differences, rope, np.random.default_rng(0)) if unit is not None else None
+            found.append(Belief(label, baseline, unit, len(differences), rope, posterior))
+    return found

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 from scipy import stats
 
-from results.statistics import ALPHA, FloatArray, MeanEstimate, fewest_tasks
+from results.statistics import ALPHA, FloatArray, MeanEstimate, fewest_tasks, over_seeds
 
 POWER: Final = 0.8
 MOST: Final = 10_000
@@ -52,20 +52,15 @@ def variance_components(differences: FloatArray) -> Variances | None:
 
     Shapes: (tasks, seeds), NaN where a seed is absent.
     """
-    present = np.isfinite(differences)
-    seeds = present.sum(axis=1)
-    differences, present, seeds = differences[seeds > 0], present[seeds > 0], seeds[seeds > 0]
+    seeds, means, spread = over_seeds(differences[np.isfinite(differences).any(axis=1)])
     if len(seeds) < 2:
         return None
-    filled = np.where(present, differences, 0.0)
-    means = filled.sum(axis=1) / seeds
-    total = float(means.var(ddof=1))
+    total = 0.0 if np.ptp(means) == 0 else float(means.var(ddof=1))
     repeated = seeds > 1
     if not repeated.any():
         return Variances(total, None)
-    residuals = np.where(present, filled - means[:, None], 0.0)
-    seed = float(((residuals**2).sum(axis=1)[repeated] / (seeds[repeated] - 1)).mean())
-    within = np.where(repeated, (residuals**2).sum(axis=1) / np.maximum(seeds - 1, 1), seed) / seeds
+    seed = float(spread[repeated].mean())
+    within = np.where(repeated, spread, seed) / seeds
     return Variances(max(0.0, total - float(within.mean())), seed)
 
 

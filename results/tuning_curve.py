@@ -15,7 +15,7 @@ from results.errors import ResultsError
 from results.facts import TaskFacts, task_facts
 from results.statistics import FloatArray
 
-BUDGETS: Final = ("budget_steps", "tuning_configs", "tuning_seeds")
+BUDGETS: Final = ("tuning_configs", "tuning_seeds")
 """What the tuning of two labels on one task must share for their curves to be compared."""
 
 
@@ -73,8 +73,8 @@ def tuning_curves(rows: pa.Table, mixed_budgets: bool = False) -> list[TuningCur
     A configuration's score is its mean validation score over tuning seeds; with a trial that is not done, or has no
     finite score, it has failed. Only rows of the tuning stage count.
 
-    Raises: ResultsError if labels were tuned on one task with different budgets, unless ``mixed_budgets``, or rows
-    cannot be compared.
+    Raises: ResultsError if labels were tuned on one task with different numbers of configurations or seeds, unless
+    ``mixed_budgets``, or rows cannot be compared.
     """
     rows = rows.filter((pc.field("stage") == "tune") & ~pc.field("exploratory"))
     rows = rows.set_column(rows.column_names.index("label"), "label", pc.coalesce(rows["label"], rows["method"]))
@@ -130,7 +130,7 @@ def _refuse_mixed(cells: Sequence[dict[str, Any]]) -> None:
     first: dict[str, tuple[str, list[Any]]] = {}
     for cell in cells:
         configs = cell["tuning_configs"] or len(cell["score_min_mean_list"])
-        budget = [cell["budget_steps"], configs, cell["tuning_seeds"]]
+        budget = [configs, cell["tuning_seeds"]]
         other, expected = first.setdefault(cell["task"], (cell["label"], budget))
         if budget != expected:
             said = ", ".join(
