@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy import stats
+
+from results.statistics import t_quantile
 
 CELL: Final = ("task", "target_size", "label")
 
@@ -130,5 +131,5 @@ def _estimate(mean: float | None, deviation: float | None, count: int) -> Estima
         return None
     if deviation is None or count < 2:
         return Estimate(mean, None, None, count)
-    half = float(stats.t.ppf(0.975, count - 1)) * deviation / math.sqrt(count)
+    half = t_quantile(count - 1) * deviation / math.sqrt(count)
     return Estimate(mean, mean - half, mean + half, count)

@@ -41,6 +41,12 @@ def round_significant(values: FloatArray, scale: FloatArray | None = None) -> Fl
     return np.where(usable, np.rint(np.where(usable, values, 0.0) * power) / power, values) + 0.0
 
 
+@lru_cache(maxsize=4096)
+def t_quantile(degrees_of_freedom: float, confidence: float = 1 - ALPHA) -> float:
+    """Half the width of a two-sided t interval, in standard errors."""
+    return float(stats.t.isf((1 - confidence) / 2, degrees_of_freedom))
+
+
 @dataclass(frozen=True)
 class MeanEstimate:
     """An estimated mean difference, its standard error, and the degrees of freedom of that error."""
@@ -51,7 +57,7 @@ class MeanEstimate:
 
     def interval(self, confidence: float = 1 - ALPHA) -> tuple[float, float]:
         """The two-sided t interval."""
-        half = float(stats.t.isf((1 - confidence) / 2, self.degrees_of_freedom)) * self.standard_error
+        half = t_quantile(self.degrees_of_freedom, confidence) * self.standard_error
         return self.mean - half, self.mean + half
 
     def p_value(self) -> float | None:
@@ -170,15 +176,20 @@ def _chance_of_sum(ranks: npt.NDArray[np.int64], most: int) -> float:
         middle, deviation = float(ranks.sum()) / 2, math.sqrt(float((ranks.astype(np.float64) ** 2).sum())) / 2
         return float(stats.norm.cdf((most + 1 - middle) / deviation))
     step = 2 if not (ranks % 2).any() else 1
-    chances = np.zeros(most // step + 1)
-    chances[0] = 1.0
-    reach = 0
-    for rank in np.sort(ranks) // step:
-        reach = min(reach + int(rank), len(chances) - 1)
-        chances[: reach + 1] *= 0.5
-        if rank < len(chances):
-            chances[rank : reach + 1] += chances[: reach + 1 - rank].copy()
-    return float(chances.sum())
+    return float(_chances(tuple(np.sort(ranks // step).tolist()))[: most // step + 1].sum())
+
+
+@lru_cache(maxsize=64)
+def _chances(ranks: tuple[int, ...]) -> FloatArray:
+    """The chance of each sum of the ranks that a fair coin picks. Shapes: (ranks,) -> (sum of the ranks + 1,)."""
+    chances = np.zeros(sum(ranks) + 1)
+    chances[0], top = 1.0, 0
+    for rank in ranks:
+        before = chances[: top + 1].copy()
+        chances[rank : rank + top + 1] += before
+        chances[: rank + top + 1] *= 0.5
+        top += rank
+    return chances
 
 
 def sign_test(wins: int, losses: int) -> float:
