@@ -46,7 +46,7 @@ PAGE: Final = Theme("#000001", "#000002", "#000003", tuple(f"#0000{16 + i:02x}" 
 """Stand-ins: the page has a CSS variable in the place of each."""
 
 VARIABLES: Final = {"#000001": "var(--ink)", "#000002": "var(--muted)", "#000003": "var(--grid)"} | {
-    stand_in: f"var(--series-{index})" for index, stand_in in enumerate(PAGE.series)
+    stand_in: f"var(--s{index})" for index, stand_in in enumerate(PAGE.series)
 }
 
 

@@ -34,7 +34,10 @@ def draw_forest(
     sizes = [max(abs(v) for v in (d.mean, d.low, d.high) if v is not None) for d in differences if d.mean is not None]
     reach = max((size for size in sizes if size <= 6 * median(sizes)), default=0.0) * 1.1 or 1.0
     axes.set_xlim(-reach, reach)
-    hits = [_draw_difference(axes, row, difference, look, theme, reach) for row, difference in enumerate(differences)]
+    rows = list(enumerate(differences))
+    for label in dict.fromkeys(d.label for d in differences):
+        _draw_inside(axes, [(row, d) for row, d in rows if d.label == label], look[label], reach)
+    hits = [_draw_outside(axes, row, d, look, theme, reach) for row, d in rows]
     axes.set_ylim(len(differences) - 0.5, -0.5)
     place_ticks(axes.yaxis, range(len(differences)), [name(d.text, SHORT_NAME + 6) for d in differences])
     axes.locator_params(axis="x", nbins=5)
@@ -50,21 +53,32 @@ def draw_forest(
     return hits
 
 
-def _draw_difference(
+def _draw_inside(axes: Axes, rows: Sequence[tuple[int, Difference]], style: Style, reach: float) -> None:
+    """The means of one label that lie on the axis, with their intervals."""
+    from matplotlib.lines import Line2D
+
+    inside = [(row, d, d.mean) for row, d in rows if d.mean is not None and abs(d.mean) <= reach]
+    bars = [(row, d.low, d.high) for row, d, _ in inside if d.low is not None and d.high is not None]
+    if bars:
+        x = [value for _, low, high in bars for value in (low, high, math.nan)]
+        y = [value for row, _, _ in bars for value in (row, row, math.nan)]
+        axes.add_line(Line2D(x, y, color=style.colour, lw=1.6, gid=style.group))
+    if inside:
+        at = {"ls": "", "marker": style.marker, "color": style.colour, "ms": 5, "gid": style.group}
+        axes.add_line(Line2D([mean for *_, mean in inside], [row for row, *_ in inside], **at))  # type: ignore[arg-type]
+
+
+def _draw_outside(
     axes: Axes, row: int, difference: Difference, look: dict[str, Style], theme: Theme, reach: float
 ) -> Hit:
-    """One line of a forest plot; a mean beyond the axis is written at its end."""
-    mean, small = difference.mean, LETTERS - 1
-    told = f"{name(difference.text)}: {spanned(mean, difference.low, difference.high, sign=True)}"
+    """What stands on a line whose mean is absent or beyond the axis; and what a reader is told of any line."""
+    mean, text = difference.mean, name(difference.text)
+    small: dict[str, Any] = {"va": "center", "fontsize": LETTERS - 1}
     if mean is None:
-        axes.text(0, row, "no difference measured", ha="center", va="center", fontsize=small, color=theme.muted)
-        return Hit(0, row, f"{name(difference.text)}: no difference measured")
-    style = look[difference.label]
+        axes.text(0, row, "no difference measured", ha="center", color=theme.muted, **small)
+        return Hit(0, row, f"{text}: no difference measured")
     if abs(mean) > reach:
-        text, side = (f"{number(mean)} ▸", "right") if mean > 0 else (f"◂ {number(mean)}", "left")
-        axes.text(math.copysign(reach, mean), row, text, ha=side, va="center", fontsize=small, color=style.colour)
-        return Hit(math.copysign(reach, mean), row, told)
-    if difference.low is not None and difference.high is not None:
-        axes.plot([difference.low, difference.high], [row, row], color=style.colour, lw=1.6, gid=style.group)
-    axes.plot([mean], [row], style.marker, color=style.colour, ms=5, gid=style.group)
-    return Hit(mean, row, told)
+        written, side = (f"{number(mean)} ▸", "right") if mean > 0 else (f"◂ {number(mean)}", "left")
+        axes.text(math.copysign(reach, mean), row, written, ha=side, color=look[difference.label].colour, **small)
+    told = f"{text}: {spanned(mean, difference.low, difference.high, sign=True)}"
+    return Hit(math.copysign(min(abs(mean), reach), mean), row, told)

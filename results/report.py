@@ -50,6 +50,8 @@ ORDER = (
     *("score-table", "cost-table", "failures", "sensitivity", "power", "configuration-table", "provenance"),
 )
 """The sections of the page."""
+MOST_LINES = 2000
+"""Lines of a table on the page, which must stay small; report.md has all."""
 SCRIPTS = ("theme.js", "tables.js", "figures.js", "links.js")
 
 
@@ -128,6 +130,7 @@ def _facts(found: Findings, title: str, campaigns: Sequence[Mapping[str, Any]]) 
         "row_count": display.count(len(found.rows)),
         "series": figures.SERIES,
         "series_dark": figures.SERIES_DARK,
+        "most_lines": MOST_LINES,
         "script": script,
         "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     }

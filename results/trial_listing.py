@@ -14,7 +14,8 @@ from results.cells import Cell
 from results.listing import Item, Listing, listing, named, size_of, valued
 
 MOST_REASONS: Final = 30
-MOST_KEYS: Final = 20
+MOST_KEYS: Final = 6000
+"""Keys on one page; where cells are many each shows the first few of its own."""
 KEY_LETTERS: Final = 12
 
 
@@ -78,9 +79,10 @@ def configuration_listing(found: Sequence[Cell], rows: pa.Table) -> Listing:
 def key_listing(found: Sequence[Cell]) -> Listing:
     """The trials behind each cell, by the beginning of their keys."""
     lines = []
+    most = max(3, MOST_KEYS // max(1, len(found)))
     for cell in found:
-        keys = " ".join(map(key_prefix, cell.keys[:MOST_KEYS]))
-        more = f" and {len(cell.keys) - MOST_KEYS:,} more" if len(cell.keys) > MOST_KEYS else ""
+        keys = " ".join(map(key_prefix, cell.keys[:most]))
+        more = f" and {len(cell.keys) - most:,} more" if len(cell.keys) > most else ""
         lines.append(
             [named(cell.task), size_of(cell.target_size), named(cell.label), Item(keys + more, kind="letters")]
         )

@@ -13,8 +13,27 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-REACH: Final = 9
-"""The radius around a value, in points, within which a reader who points at the figure is told of it."""
+_SMALLER: Final = tuple(
+    (re.compile(pattern, re.DOTALL), instead)
+    for pattern, instead in (
+        (r"<style.*?</style>|<defs>\s*</defs>", ""),
+        (r' xmlns(:xlink)?="[^"]*"| version="1.1"', ""),
+        (r' id="[a-z0-9.]+(_[0-9]+)+"', ""),
+        (r' id="(method-\d+)"', r' class="\1"'),
+        (r" font-family: [^;]*;|; stroke-dashoffset: 0|; stroke-linejoin: miter", ""),
+        (r' transform="rotate\(-0 [^"]*"', ""),
+        (r"(?<=<svg) width=\"[^\"]*\" height=\"[^\"]*\"", ""),
+        (r"xlink:href", "href"),
+        (r"(\.\d\d)\d+", r"\1"),
+        (r'(?<=[:;]) (?=[^"<>]*"/?>)', ""),
+        (r">\s+<", "><"),
+        (r"\s+", " "),
+        (r' "', '"'),
+    )
+)
+"""What a page does not need of an SVG file, in this order."""
+
+_MARKERS: Final = re.compile(r'<g( clip-path="[^"]*")?>((?:<use [^>]*/>)+)</g>')
 
 
 def furnish(axes: Axes, letters: str, grid: str, size: float) -> None:
@@ -26,7 +45,7 @@ def furnish(axes: Axes, letters: str, grid: str, size: float) -> None:
     from matplotlib.ticker import FixedLocator
 
     named_rows = isinstance(axes.yaxis.get_major_locator(), FixedLocator)
-    axes.add_artist(Line2D([0, 1], [0, 0], color=grid, lw=0.8, transform=axes.transAxes, zorder=0.5))
+    axes.add_artist(Line2D([0, 1], [0, 0], color=grid, lw=0.8, transform=axes.transAxes, zorder=0.5, clip_on=False))
     for axis, vertical in ((axes.xaxis, True), (axes.yaxis, False)):
         low, high = sorted(axis.get_view_interval())
         places = [place for place in axis.get_majorticklocs() if low <= place <= high]
@@ -36,7 +55,7 @@ def furnish(axes: Axes, letters: str, grid: str, size: float) -> None:
         transform = axes.get_xaxis_transform() if vertical else axes.get_yaxis_transform()
         if vertical or not named_rows:
             x, y = (along, ends) if vertical else (ends, along)
-            axes.add_artist(Line2D(x, y, color=grid, lw=0.7, transform=transform, zorder=0.5))
+            axes.add_artist(Line2D(x, y, color=grid, lw=0.7, transform=transform, zorder=0.5, clip_on=False))
         for place, text in zip(places, texts, strict=True):
             at = (place, 0) if vertical else (0, place)
             axes.annotate(
@@ -66,6 +85,7 @@ def furnish(axes: Axes, letters: str, grid: str, size: float) -> None:
             parse_math=False,
         )
     axes.set_axis_off()
+    axes.figure.patch.set_visible(False)
 
 
 def element(
@@ -77,22 +97,21 @@ def element(
     """
     svg = text(figure, identity)
     svg = svg[svg.index("<svg") :]
-    for needless in (
-        r"<style.*?</style>",
-        r' xmlns(:xlink)?="[^"]*"',
-        r' id="[a-z0-9.]+(_[0-9]+)+"',
-        r" font-family: [^;]*;",
-        r' transform="rotate\(-0 [^"]*"',
-        r"(?<=<svg) width=\"[^\"]*\" height=\"[^\"]*\"",
-    ):
-        svg = re.sub(needless, "", svg, flags=re.DOTALL)
-    svg = re.sub(r' id="(method-\d+)"', r' class="\1"', svg)
-    svg = re.sub(r"#0000[01][0-9a-f]", lambda found: colours.get(found[0], found[0]), svg)
-    svg = re.sub(r"\s+", " ", re.sub(r">\s+<", "><", svg)).strip()
-    spots = "".join(
-        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{REACH}"><title>{escape(said)}</title></circle>' for x, y, said in hits
-    )
+    for pattern, instead in _SMALLER:
+        svg = pattern.sub(instead, svg)
+    svg = _MARKERS.sub(_one_style, svg)
+    svg = re.sub(r"#0000[01][0-9a-f]", lambda found: colours.get(found[0], found[0]), svg).strip()
+    spots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}"><title>{escape(said)}</title></circle>' for x, y, said in hits)
     return svg.removesuffix("</svg>") + (f'<g class="hits">{spots}</g></svg>' if spots else "</svg>")
+
+
+def _one_style(group: re.Match[str]) -> str:
+    """Markers of one line with their style said once."""
+    styles = set(re.findall(r' style="[^"]*"', group[2]))
+    if len(styles) != 1:
+        return group[0]
+    style = styles.pop()
+    return f"<g{group[1] or ''}{style}>{group[2].replace(style, '')}</g>"
 
 
 def text(figure: Figure, identity: str) -> str:
