@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -20,72 +18,7 @@ from results.errors import ResultsError
 from results.findings import findings
 from results.picture import write_main_figure
 from results.report import write_report
-
-Row = dict[str, object]
-Change = Callable[[Row], None]
-
-GAINS = {"fine_tuning": 0.0, "pac": 0.1, "scratch": -0.4}
-TASKS = {"digits": ("accuracy", True), "friedman1(shift=2.0)": ("rmse", False)}
-HOSTILE = (
-    "<script>alert(1)</script>",
-    "\"double\" & 'single' </style> $x^2$",
-    "\u202egnp.evil\u202c",
-    "x" * 300,
-    "a | b `c` [d](e) <i>",
-    "שלום\nnew line\x00",
-)
-
-
-def campaign(
-    gains: dict[str, float] = GAINS,
-    tasks: dict[str, tuple[str, bool]] = TASKS,
-    sizes: tuple[int | None, ...] = (25, 100),
-    seeds: int = 3,
-    change: Change | None = None,
-) -> list[Row]:
-    """Rows of a small finished campaign: two tuned configurations, the first selected, then the final seeds."""
-    rows = []
-    for task, (metric, higher) in tasks.items():
-        for size in sizes:
-            for label, gain in gains.items():
-                for stage, seed in [("tune", 10000), *(("final", seed) for seed in range(seeds))]:
-                    noise = 0.01 * ((7 * seed + len(label) + (size or 0)) % 5)
-                    score = (0.6 + gain if higher else 1.4 - gain) + noise
-                    row: Row = {
-                        "key": f"{task}/{size}/{label}/{stage}/{seed}",
-                        "pair_key": f"{task}/{size}/{seed}",
-                        "schema_version": 1,
-                        "suite": "quick",
-                        "protocol": 1,
-                        "stage": stage,
-                        "exploratory": False,
-                        "task": task,
-                        "data_hash": "d1",
-                        "target_size": size,
-                        "method": label,
-                        "label": label,
-                        "config": json.dumps({"learning_rate": 0.01}),
-                        "seed": seed,
-                        "status": "done",
-                        "metric": metric,
-                        "higher_is_better": higher,
-                        "score_validation": score,
-                        "score_test": score if stage == "final" else None,
-                        "score_source_before": 0.9,
-                        "score_source_after": 0.7 + noise,
-                        "trained_parameters": 100 * (1 + len(label)),
-                        "adapt_seconds": 2.0,
-                        "exclusive_device": False,
-                        "commit": "c0ffee",
-                        "dirty": False,
-                        "host": "alpha",
-                        "versions": {"torch": "2.13.0"},
-                        "extra": {},
-                    }
-                    if change:
-                        change(row)
-                    rows.append(row)
-    return rows
+from tests.results.campaigns import HOSTILE, TASKS, Change, Row, anchored, campaign
 
 
 def report(folder: Path, rows: list[Row] | pa.Table, **options: object) -> tuple[str, str]:
@@ -115,13 +48,15 @@ class Page(HTMLParser):
         return [attributes["id"] or "" for tag, attributes in self.elements if "id" in attributes and tag in HTML_TAGS]
 
 
-HTML_TAGS = {"section", "table", "div", "main", "nav"}
+HTML_TAGS = {"section", "table", "div", "main", "nav", "figure"}
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, Path]:
     folder = tmp_path_factory.mktemp("report")
-    html, text = report(folder, campaign(), title="Suite quick", campaigns=[{"name": "quick", "protocol": 1}])
+    html, text = report(
+        folder, campaign(change=anchored), title="Suite quick", campaigns=[{"name": "quick", "protocol": 1}]
+    )
     return html, text, folder
 
 
@@ -132,17 +67,25 @@ def test_page_has_every_part(made: tuple[str, str, Path]) -> None:
         "score-by-size",
         "difference-over-tasks",
         "difference-by-task",
-        "score-by-trained-parameters",
-        "source-retention",
         "leaderboard",
+        "critical-difference",
+        "win-rates",
+        "performance-profile",
+        "pareto",
+        "score-by-cost",
+        "source-retention",
+        "tuning-curve",
         "score-table",
         "cost-table",
         "failures",
+        "sensitivity",
+        "power",
         "configuration-table",
         "provenance",
     }
     assert sections <= set(Page(html).ids())
-    assert html.count('<p class="read">') >= html.count('<div class="panels">') == 4
+    for part in re.findall(r"<section.*?</section>", html, re.DOTALL):
+        assert '<div class="panels">' not in part or '<p class="read">' in part
     for words in ("c0ffee", "torch 2.13.0", "alpha", "learning_rate", "d1", "What these rows do not show"):
         assert words in html
         assert words in text
@@ -203,10 +146,10 @@ def test_numbers_lead_to_trials(made: tuple[str, str, Path]) -> None:
 
 def test_same_rows_give_same_bytes(made: tuple[str, str, Path], tmp_path: Path) -> None:
     """Shuffled rows give the same files, byte for byte, and nothing else is left in the folder."""
-    shuffled = campaign()[::-1]
+    shuffled = campaign(change=anchored)[::-1]
     report(tmp_path, shuffled[5:] + shuffled[:5], title="Suite quick", campaigns=[{"protocol": 1, "name": "quick"}])
     names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == ["leaderboard.csv", "leaderboard.parquet", "report.html", "report.md"]
+    assert names == ["leaderboard.csv", "leaderboard.parquet", "report.html", "report.md", "report.tex"]
     for file in names:
         assert (tmp_path / file).read_bytes() == (made[2] / file).read_bytes(), file
 
@@ -316,7 +259,7 @@ def test_bare_foreign_rows(tmp_path: Path) -> None:
     html, text = report(tmp_path, rows)
     assert "No source score was measured" in html
     assert "source-retention" not in html
-    assert "score-by-trained-parameters" not in html
+    assert not {"score-by-cost", "pareto", "tuning-curve"} & set(Page(html).ids())
     assert "not stated" in text
 
 
