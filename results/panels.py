@@ -22,7 +22,7 @@ def score_gallery(cells: Sequence[Cell], overall: Sequence[Overall], look: dict[
     """Score against target size: over tasks where they have a common unit, then a panel for each task."""
     panels = []
     if overall:
-        sizes = sorted({mean.target_size for mean in overall if mean.target_size})
+        sizes = sorted({mean.target_size for mean in overall if mean.target_size is not None})
         lines: dict[str, list[Point]] = defaultdict(list)
         for mean in overall:
             lines[mean.label].append(plots.overall_point(mean))

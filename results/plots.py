@@ -32,13 +32,13 @@ class Point:
 
 def draw_scores(axes: Axes, cells: Sequence[Cell], look: dict[str, Style], theme: Theme) -> list[Hit]:
     """Score against target size, one line for each label, with 95 % intervals over seeds."""
-    sizes = sorted({cell.target_size for cell in cells if cell.target_size})
+    sizes = sorted({cell.target_size for cell in cells if cell.target_size is not None})
     lines: dict[str, list[Point]] = {}
     for cell in cells:
         if cell.score is not None:
             size = "" if cell.target_size is None else f", n = {count(cell.target_size)}"
             text = f"{name(cell.label)}{size}: {told(cell.score)}"
-            lines.setdefault(cell.label, []).append(_point(math.log2(cell.target_size or 1), cell.score, text))
+            lines.setdefault(cell.label, []).append(_point(size_place(cell.target_size), cell.score, text))
     return draw_size_lines(axes, lines, sizes, look, theme)
 
 
@@ -46,10 +46,10 @@ def draw_size_lines(
     axes: Axes, lines: dict[str, list[Point]], sizes: Sequence[int], look: dict[str, Style], theme: Theme
 ) -> list[Hit]:
     """Lines over target sizes, which are placed by their logarithm to base 2."""
-    gap = min((math.log2(b / a) for a, b in itertools.pairwise(sizes)), default=2.0)
+    gap = min((size_place(b) - size_place(a) for a, b in itertools.pairwise(sizes)), default=2.0)
     hits = _draw_lines(axes, lines, look, spread=min(0.5, gap * 0.3))
     _focus(axes, [(label, point) for label, points in lines.items() for point in points], theme)
-    place_ticks(axes.xaxis, [math.log2(n) for n in sizes] or [0], [f"{n:,}" for n in sizes] or ["not stated"])
+    place_ticks(axes.xaxis, [size_place(n) for n in sizes] or [0], [f"{n:,}" for n in sizes] or ["not stated"])
     axes.set_xlabel("target examples")
     return hits
 
@@ -132,11 +132,16 @@ def draw_points(axes: Axes, points: Sequence[Point], style: Style) -> list[Hit]:
     return [Hit(p.x, p.y, p.text) for p in points]
 
 
+def size_place(size: int | None) -> float:
+    """Where a target size stands on its axis: its logarithm to base 2."""
+    return math.log2(max(size or 1, 1))
+
+
 def overall_point(mean: Overall) -> Point:
     """A mean over tasks as a point over its target size."""
     size = "" if mean.target_size is None else f", n = {count(mean.target_size)}"
     text = f"{name(mean.label)}{size}: {spanned(mean.mean, mean.low, mean.high)} ({plural(mean.tasks, 'task')})"
-    return Point(math.log2(mean.target_size or 1), mean.mean, mean.low, mean.high, text)
+    return Point(size_place(mean.target_size), mean.mean, mean.low, mean.high, text)
 
 
 def cost_point(cell: Cell, column: str, written: str) -> Point:
@@ -172,6 +177,8 @@ def _focus(axes: Axes, points: Sequence[tuple[str, Point]], theme: Theme) -> Non
     low = min(max(p.y - 4 * scale, p.y if p.low is None else p.low) for p in near)
     high = max(min(p.y + 4 * scale, p.y if p.high is None else p.high) for p in near)
     margin = 0.07 * (high - low) or 0.5 * scale
+    if not math.isfinite(high - low + 2 * margin):
+        return  # scores so large that their differences overflow
     axes.set_ylim(low - margin, high + margin)
     outside = sorted({name(label, SHORT_NAME) for label, p in points if not low - margin <= p.y <= high + margin})
     if outside:

@@ -21,7 +21,9 @@ KEY_LETTERS: Final = 12
 
 def status_listing(rows: pa.Table) -> Listing:
     """How many trials of each label ended how, for each stage."""
-    counted = Counter(zip(*(rows[name].to_pylist() for name in ("label", "stage", "status")), strict=True))
+    said = {name: rows[name] for name in ("label", "stage")}
+    said["status"] = pc.coalesce(rows["status"], pa.scalar("not stated"))
+    counted = Counter(zip(*(column.to_pylist() for column in said.values()), strict=True))
     statuses = sorted({str(status) for _, _, status in counted}, key=lambda status: (status != "done", status))
     places = sorted({(str(label), str(stage)) for label, stage, _ in counted})
     numbers = {(str(label), str(stage), str(status)): number for (label, stage, status), number in counted.items()}
@@ -29,7 +31,7 @@ def status_listing(rows: pa.Table) -> Listing:
     for label, stage in places:
         here = [numbers.get((label, stage, status), 0) for status in statuses]
         marked = (
-            valued(n, display.count(n), "lacking" if n and status != "done" else "")
+            valued(n, display.count(n), "lacking" if n and status not in ("done", "not stated") else "")
             for n, status in zip(here, statuses, strict=True)
         )
         lines.append([named(label), named(stage), *marked])
@@ -38,7 +40,7 @@ def status_listing(rows: pa.Table) -> Listing:
 
 def reason_listing(rows: pa.Table) -> Listing:
     """The first trials that are not done, with their reasons."""
-    lost = rows.filter(pc.fill_null(pc.not_equal(rows["status"], "done"), True)).slice(0, MOST_REASONS)
+    lost = rows.filter(pc.fill_null(pc.not_equal(rows["status"], "done"), False)).slice(0, MOST_REASONS)
     columns = {"task": False, "target examples": True, "method": False, "stage": False, "seed": True, "status": False}
     lines = [
         [

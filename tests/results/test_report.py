@@ -318,3 +318,89 @@ def test_values_as_text() -> None:
     assert interval(None, 1.0) == "–"
     assert name("a\u202eb") == "a\u27e8U+202E\u27e9b"
     assert markdown("fine_tuning [1, 2] <b> a|b _x_") == r"fine_tuning [1, 2] &lt;b> a&#124;b \_x\_"
+
+
+ONE_TASK = {"digits": TASKS["digits"]}
+FOREIGN = {"task", "method", "seed", "score_test", "higher_is_better", "stage", "exploratory"}
+FOREIGN |= {"schema_version", "key", "pair_key", "suite", "protocol"}
+
+
+def pac_failed(row: Row) -> None:
+    if row["label"] == "pac":
+        row |= {"status": "failed", "reason": "ValueError: planted", "score_test": None, "score_validation": None}
+
+
+def tied(row: Row) -> None:
+    row |= {"score_test": 0.5 if row["stage"] == "final" else None, "score_validation": 0.5}
+
+
+def strange(row: Row) -> None:
+    if row["stage"] == "final" and row["seed"] == 0:
+        row["score_test"] = float("nan") if row["label"] == "pac" else float("inf")
+    row |= {"score_source_after": float("nan"), "adapt_seconds": float("inf"), "trained_parameters": 0}
+
+
+def immense(row: Row) -> None:
+    row["score_test"] = 1e300 * (1 + int(str(row["seed"]))) if row["stage"] == "final" else None
+
+
+def foreign() -> list[Row]:
+    rows = [row for row in campaign(sizes=(None,)) if row["stage"] == "final"]
+    return [{k: v for k, v in row.items() if k in FOREIGN} | {"key": str(i)} for i, row in enumerate(rows)]
+
+
+def incomplete() -> list[Row]:
+    rows = campaign(tasks={f"t{place}": ("accuracy", True) for place in range(6)}, sizes=(25,))
+    absent = {"pac": {"t1", "t2"}, "scratch": {"t1", "t2", "t3", "t4", "t5"}}
+    return [row for row in rows if row["task"] not in absent.get(str(row["label"]), set())]
+
+
+ODD = {
+    "one task": (campaign(tasks=ONE_TASK, change=anchored), "one task says nothing about others"),
+    "one seed": (campaign(seeds=1, change=anchored), "There is a single seed, so no score has an interval."),
+    "one of each": (campaign(tasks=ONE_TASK, seeds=1, sizes=(25,)), "without an interval: so few trials give none"),
+    "all ties": (campaign(change=tied), "won 0, tied 2 and lost 0 of 2 tasks"),
+    "always failed": (campaign(change=pac_failed), "12 final trials failed"),
+    "not finite": (campaign(change=strange), "12 final trials are done with a score that is not finite"),
+    "immense": (campaign(change=immense), "these rows do not decide"),
+    "foreign": (foreign(), "No source score was measured"),
+    "incomplete": (incomplete(), "scratch: Only 1 of 6 tasks have both labels."),
+    "no size": (campaign(sizes=(-5, 0)), "target sizes -5, 0"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_rows_give_honest_pages(name: str, tmp_path: Path) -> None:
+    """Whatever rows lack, all pages are made, say it, and hold no number that is none."""
+    rows, words = ODD[name]
+    html, text = report(tmp_path, rows)
+    body = re.sub(r"<(script|style)>.*?</\1>", "", html, flags=re.DOTALL)
+    for page in ("".join(Page(body).text), text, (tmp_path / "report.tex").read_text("utf-8")):
+        assert not re.search(r"\b(nan|inf|None)\b", page), page
+    assert words in "".join(Page(body).text)
+    assert not re.search(r'="[^"]*\b(nan|inf)\b', body)
+
+
+def test_latex_is_text(tmp_path: Path) -> None:
+    """In LaTeX nothing in a name is a command, and nothing is beyond what its usual fonts hold."""
+    gains = {"fine_tuning": 0.0} | {label: 0.01 * place for place, label in enumerate((*HOSTILE, "50%_$x$^{#}\\input"))}
+    report(tmp_path, campaign(gains))
+    tex = (tmp_path / "report.tex").read_text("utf-8")
+    assert r"50\%\_\$x\$\textasciicircum{}\{\#\}\textbackslash{}input" in tex
+    assert r"\textless{}script\textgreater{}" in tex
+    assert re.fullmatch(r"[\x0a\x20-\x7e\xc0-\xff]*", tex)
+    for table in re.findall(r"\\begin{tabular}{([lr]+)}(.*?)\\end{tabular}", tex, re.DOTALL):
+        for line in table[1].splitlines():
+            if line.endswith(r"\\"):
+                assert len(re.findall(r"(?<!\\)&", line)) == len(table[0]) - 1
+    assert tex.count("{") - tex.count(r"\{") == tex.count("}") - tex.count(r"\}")
+
+
+def test_many_tasks_fit_on_a_page(tmp_path: Path) -> None:
+    """Twelve methods on fifty tasks give a page of at most three megabytes, which says what it does not draw."""
+    gains = {"fine_tuning": 0.0} | {f"method_{place}": 0.01 * place for place in range(11)}
+    tasks = {f"task_{place:02d}": ("accuracy", True) for place in range(50)}
+    html, _ = report(tmp_path, campaign(gains, tasks, seeds=2))
+    assert len(html.encode()) <= 3_000_000
+    assert "Drawn: the first 8 of 50 tasks by name. All are in" in html
+    assert len(re.findall(r'<figure class="panel" id="score-\d', html)) == 8
