@@ -164,4 +164,6 @@ def _estimate(mean: float | None, deviation: float | None, count: int) -> Estima
     if deviation is None or count < 2:
         return Estimate(mean, None, None, count)
     half = t_quantile(count - 1) * deviation / math.sqrt(count)
+    if not math.isfinite(half):
+        return Estimate(mean, None, None, count)
     return Estimate(mean, mean - half, mean + half, count)

@@ -100,6 +100,19 @@ def critical_difference(methods: int, tasks: int, alpha: float = ALPHA) -> float
     return float(q * np.sqrt(methods * (methods + 1) / (6 * tasks)))
 
 
+def rank_z_values(mean_ranks: FloatArray, tasks: int) -> FloatArray:
+    """Entry [i, j] is (rank of i - rank of j) / sqrt(K (K + 1) / (6 N)), standard normal where no method differs.
+
+    Display only, as the critical difference: it depends on the pool.
+
+    Shapes: (methods K,) over ``tasks`` N -> (methods, methods).
+    Source: Demšar, 2006, section 3.2.2.
+    """
+    count = len(mean_ranks)
+    error = np.sqrt(count * (count + 1) / (6 * tasks))
+    return np.asarray((mean_ranks[:, None] - mean_ranks) / error, np.float64)
+
+
 def compact_letters(different: npt.NDArray[np.bool_], order: list[int]) -> list[str]:
     """Letters such that two methods share one exactly if they are not told apart. Ties need not be transitive.
 
