@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from results.statistics import t_quantile
+from results.statistics import LARGEST, t_quantile
 
 CELL: Final = ("task", "target_size", "label")
 
@@ -153,9 +153,9 @@ def _estimates(codes: pa.Array, column: pa.ChunkedArray) -> dict[int, Estimate]:
 
 
 def _finite(column: pa.ChunkedArray, done: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The column as floats, null where the trial is not done or the value is not finite."""
+    """The column as floats, null where the trial is not done or the value is not finite or too large to count."""
     values = column.cast(pa.float64(), safe=False)
-    return pc.if_else(pc.and_(done, pc.fill_null(pc.is_finite(values), False)), values, None)
+    return pc.if_else(pc.and_(done, pc.fill_null(pc.less_equal(pc.abs(values), LARGEST), False)), values, None)
 
 
 def _estimate(mean: float | None, deviation: float | None, count: int) -> Estimate | None:
@@ -164,4 +164,6 @@ def _estimate(mean: float | None, deviation: float | None, count: int) -> Estima
     if deviation is None or count < 2:
         return Estimate(mean, None, None, count)
     half = t_quantile(count - 1) * deviation / math.sqrt(count)
+    if not math.isfinite(half):
+        return Estimate(mean, None, None, count)
     return Estimate(mean, mean - half, mean + half, count)

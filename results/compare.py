@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
+from results.display import plural
 from results.errors import ResultsError, nearest
 from results.pairing import Pairing, chance_better, pair
 from results.pivot import Grid, as_grid
@@ -219,7 +220,7 @@ def _notes(pairing: Pairing, tasks: int, useless: list[str], question: str, riva
         ),
         "Tasks have no common unit: no test over seeds.": not pairing.one_unit and question == "fixed",
         f"Failures decide {decisive} tasks; mean and intervals are over the other {compared - decisive}.": decisive > 0,
-        f"{compared} tasks cannot decide: {least} are needed for p < {ALPHA}{family}.": (
+        f"{plural(compared, 'task')} cannot decide: {least} are needed for p < {ALPHA}{family}.": (
             question == "population" and 0 < compared < least
         ),
     }

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from results.errors import ResultsError
 from results.facts import FACTS, TaskFacts, task_facts
-from results.statistics import FloatArray
+from results.statistics import LARGEST, FloatArray
 from results.table import is_final
 
 IntArray = npt.NDArray[np.int64]
@@ -119,7 +119,7 @@ def pivot(rows: pa.Table) -> Grid:
     """The grid of all final, non-exploratory rows of a table; any order of the rows gives the same grid.
 
     A row without label goes by its method's name. A row without status is done if it has a score. A score that is done
-    but not finite is a failure; one that is done but null is absent.
+    but not finite, or beyond ``LARGEST`` in size, is a failure; one that is done but null is absent.
 
     Raises: ResultsError if rows have no task or label, were made under different protocols, do not agree on one of
     ``facts.ONE_PER_TASK`` for a task, give one trial twice with different results, or have scores without a direction.
@@ -185,7 +185,7 @@ def _outcomes(rows: pa.Table) -> tuple[BoolArray, BoolArray, BoolArray, FloatArr
     )
     silent = rows["status"].is_null().to_numpy()
     scored = (says_done | silent) & measured
-    done = scored & np.isfinite(given)
+    done = scored & (np.abs(given) <= LARGEST)
     failed = (scored & ~done) | ~(says_done | says_declined | silent)
     return done, failed, says_declined, np.where(done, given, np.nan)
 

@@ -15,6 +15,7 @@ import pytest
 from results.advise import advise
 from results.compare import compare, compare_per_task
 from results.constraints import Limits
+from results.findings import findings
 from results.leaderboard import leaderboard
 from results.schema import SCHEMA
 from results.sensitivity import sensitivity
@@ -53,7 +54,7 @@ TABLES = {
     "NaN": replaced("good", [math.nan] * 3),
     "infinite": replaced("good", [math.inf, -math.inf, math.inf]),
     "some not finite": replaced("good", [0.7, math.nan, math.inf]),
-    "huge and tiny": {key: [s * 1e300, s * 1e-300, -s * 1e300] for key, (s, *_) in scores().items()},
+    "beyond what counts": {key: [s * 1e300, s * 1e-300, -s * 1e300] for key, (s, *_) in scores().items()},
     "large": {key: [value * 1e100 for value in held] for key, held in scores().items()},
     "no common task": {("t", 5, "base"): [0.5, 0.6], ("u", 5, "good"): [0.5, 0.6], ("v", 5, "like"): [0.1]},
 }
@@ -65,6 +66,7 @@ def test_every_number_is_one_or_null(rows_of, case):
     rows = rows_of(TABLES[case])
     claims = [*compare(rows, "base", margin=0.05), *compare_per_task(rows, "base"), leaderboard(rows)]
     claims += [sensitivity(rows), advise(rows, 50, Limits(trained_parameters=10)), advise(rows, 50)]
+    assert findings(rows, "base").comparisons
     for claim in claims:
         json.dumps(dataclasses.asdict(claim), allow_nan=False)
 
