@@ -45,13 +45,14 @@ def _dispatch(options: argparse.Namespace) -> int:
 
         known = {"list": commands_run.list_command, "plan": commands_run.plan_command, "run": commands_run.run_command}
         return known[options.command](options)
-    from harness import commands_results
+    from harness import commands_advise, commands_compare, commands_results
 
     reading = {
         "status": commands_results.status_command,
         "report": commands_results.report_command,
-        "leaderboard": commands_results.leaderboard_command,
-        "compare": commands_results.compare_command,
+        "leaderboard": commands_compare.leaderboard_command,
+        "compare": commands_compare.compare_command,
+        "advise": commands_advise.advise_command,
         "export": commands_results.export_command,
     }
     return reading[options.command](options)
@@ -95,7 +96,16 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("--candidate", required=True, metavar="M", help="label of the method in question")
     add.add_argument("--baseline", required=True, metavar="M", help="label it is compared with")
     add.add_argument("--margin", type=float, metavar="X", help="differences within ± X count as equivalent")
-    add.add_argument("--board", metavar="DIR", help="rows to compare with, beside those of DIR")
+    add.add_argument("--board", metavar="ROWS", help="published rows, a campaign or an exported .parquet file")
+    _json(add)
+
+    add = commands.add_parser("advise", help="which methods are not beaten under constraints, or that rows cannot say")
+    _folders(add)
+    add.add_argument("--target-size", type=int, required=True, metavar="N", help="target examples at hand")
+    add.add_argument("--memory", metavar="X", help="most memory while training, as in 8GB or 512MiB")
+    add.add_argument("--trainable-parameters", metavar="Y", help="most parameters that train, as in 100000 or 1e5")
+    add.add_argument("--seconds", metavar="S", help="most seconds of adapting to the target")
+    add.add_argument("--keep-source", metavar="FRACTION", help="least share of the source score to keep, as in 0.9")
     _json(add)
 
     add = commands.add_parser("export", help="one Parquet, CSV or Arrow file of all rows, or runs of wandb")
@@ -111,7 +121,9 @@ def _suite(add: argparse.ArgumentParser) -> None:
 
 
 def _folders(add: argparse.ArgumentParser) -> None:
-    add.add_argument("folders", nargs="+", metavar="DIR", help="one or more campaigns: folders, or s3://bucket/prefix")
+    add.add_argument(
+        "folders", nargs="+", metavar="DIR", help="campaigns: folders, s3://bucket/prefix, or exported .parquet"
+    )
 
 
 def _wandb(add: argparse.ArgumentParser, purpose: str) -> None:

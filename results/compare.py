@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from results.display import plural
 from results.errors import ResultsError, nearest
-from results.pairing import Pairing, pair
+from results.pairing import Pairing, chance_better, pair
 from results.pivot import Grid, as_grid
 from results.statistics import (
     ALPHA,
@@ -177,7 +177,7 @@ def _against(grid: Grid, baseline: str, target_size: int | None, question: str) 
             interval_low=low,
             interval_high=high,
             hodges_lehmann=hodges_lehmann(finite),
-            probability_better=pairing.probability,
+            probability_better=chance_better(grid, scores, *places),
             wins=pairing.wins,
             ties=compared - pairing.wins - pairing.losses,
             losses=pairing.losses,

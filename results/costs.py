@@ -25,9 +25,9 @@ def cost_by_cell(grid: Grid, column: str) -> FloatArray:
     """
     usable = grid.row_done
     if column in NEEDS_DEVICE_ALONE:
-        shared = pc.fill_null(pc.invert(grid.rows["exclusive_device"]), False).to_numpy()
-        usable = usable & ~shared
-    return grid.mean_of(np.where(usable, _floats(grid.rows, column), np.nan))
+        shared = pc.fill_null(pc.invert(grid.table["exclusive_device"]), False).to_numpy()
+        usable = usable & ~shared[grid.row]
+    return grid.mean_of(np.where(usable, _floats(grid, column), np.nan))
 
 
 def retention_by_cell(grid: Grid) -> FloatArray:
@@ -36,7 +36,7 @@ def retention_by_cell(grid: Grid) -> FloatArray:
     Defined for positive scores. Shapes: (cells, labels).
     """
     sign = np.array([fact.sign for fact in grid.facts])[grid.row_cell]
-    before, after = _floats(grid.rows, "score_source_before"), _floats(grid.rows, "score_source_after")
+    before, after = _floats(grid, "score_source_before"), _floats(grid, "score_source_after")
     usable = grid.row_done & (before > 0) & (after > 0)
     kept = np.where(sign > 0, after, before) / np.where(usable, np.where(sign > 0, before, after), np.nan)
     return grid.mean_of(kept)
@@ -62,7 +62,7 @@ def over_tasks(grid: Grid, values: FloatArray) -> list[float | None]:
     return [float(column.mean()) if len(column) else None for column in columns]
 
 
-def _floats(rows: pa.Table, column: str) -> FloatArray:
-    """A column as floats, NaN where it is null. Shapes: (rows,)."""
-    values = pc.fill_null(rows[column].cast(pa.float64(), safe=False), np.nan)
-    return np.asarray(values.to_numpy(), np.float64)
+def _floats(grid: Grid, column: str) -> FloatArray:
+    """A column of the grid's trials as floats, NaN where it is null. Shapes: (trials,)."""
+    values = pc.fill_null(grid.table[column].cast(pa.float64(), safe=False), np.nan)
+    return np.asarray(values.to_numpy(), np.float64)[grid.row]

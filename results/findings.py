@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from results.cells import Cell, cells
+from results.cells import COLUMNS, Cell, cells
 from results.compare import Comparison, TaskComparison, compare, compare_per_task
 from results.dense import dense
 from results.design import Design, designs
@@ -20,7 +20,7 @@ from results.pivot import Grid, pivot
 from results.profile import Profile, profile
 from results.sensitivity import Sensitivity, sensitivity
 from results.statistics import FloatArray
-from results.table import ORDER, final_rows, latest
+from results.table import final_rows, latest, ordered
 from results.tuning_curve import TuningCurve, tuning_curves
 from results.winning import Wins, wins
 
@@ -78,13 +78,13 @@ class Findings:
 def findings(rows: pa.Table, baseline: str) -> Findings:
     """Judge rows of one or several campaigns. Rows that must not be mixed are counted and listed, never averaged."""
     rows = rows.set_column(rows.column_names.index("label"), "label", pc.coalesce(rows["label"], rows["method"]))
-    rows = latest(rows.sort_by([(column, "ascending") for column in ORDER]))
+    rows = latest(ordered(rows))
     bare = Findings(rows, baseline, ())
     if not len(bare.final):
         return replace(bare, obstacle="There are no final trials among these rows yet, so nothing is compared.")
     try:
         grid = pivot(rows)
-        found = cells(grid.rows)
+        found = cells(grid.rows(COLUMNS))
         boards = [leaderboard(grid), *(leaderboard(grid, size) for size in _averaged_sizes(rows))]
     except ResultsError as error:
         return replace(bare, obstacle=f"Nothing is averaged or compared: {name(error, 600)}.")

@@ -143,5 +143,5 @@ def leaderboard(rows: pa.Table | Grid, target_size: int | None = None, leave_out
 
 def _said(grid: Grid, label: int, column: str) -> int | None:
     """What all trials of the label say in a column; None where they do not say or do not agree."""
-    said = set(pc.unique(grid.rows[column].filter(pa.array(grid.row_label == label))).to_pylist())
+    said = set(pc.unique(grid.table[column].take(pa.array(grid.row[grid.row_label == label]))).to_pylist())
     return said.pop() if len(said) == 1 else None

@@ -37,7 +37,6 @@ class Pairing:
     differences: FloatArray
     places: IntArray
     seed_differences: FloatArray
-    probability: float | None
     seeds: int
     unpaired_cells: int
     one_unit: bool
@@ -79,7 +78,7 @@ class Pairing:
 
 def pair(grid: Grid, scores: FloatArray, one_unit: bool, first: int, second: int) -> Pairing:
     """Pair two labels of a grid, given by their places. Shapes: ``scores`` (cells, seeds, labels)."""
-    a, b = scores[:, :, first], scores[:, :, second]
+    a, b = (np.ascontiguousarray(scores[:, :, label]) for label in (first, second))
     common = np.isfinite(a) & np.isfinite(b)
     size = np.where(common, np.maximum(np.abs(a), np.abs(b)), 0.0)
     gaps = np.where(common, a - b, 0.0)
@@ -105,18 +104,33 @@ def pair(grid: Grid, scores: FloatArray, one_unit: bool, first: int, second: int
     by_seed = member @ np.where(finished[:, None], gaps, 0.0) / np.maximum(cells, 1)[:, None]
     by_seed = np.where(whole & (cells > 0)[:, None], by_seed, np.nan)
 
-    chance = probability_better(np.where(failed_a[:, None], -np.inf, a), np.where(failed_b[:, None], -np.inf, b))
-    judged = finished | failed_a | failed_b
-    chances = (member @ np.where(judged, chance, 0.0))[compared] / (member @ judged)[compared]
     return Pairing(
         differences=differences[compared],
         places=np.flatnonzero(compared),
         seed_differences=by_seed[compared & (net == 0) & (cells > 0)],
-        probability=float(chances.mean()) if compared.any() else None,
         seeds=int(counts[finished].min()) if finished.any() else 0,
-        unpaired_cells=int((both & ~judged).sum()),
+        unpaired_cells=int((both & ~(finished | failed_a | failed_b)).sum()),
         one_unit=one_unit,
     )
+
+
+def chance_better(grid: Grid, scores: FloatArray, first: int, second: int) -> float | None:
+    """The mean over tasks of the chance that a run of the first label beats a run of the second, over a task's cells.
+
+    None without a cell that both have. Shapes: ``scores`` (cells, seeds, labels).
+    """
+    a, b = scores[:, :, first], scores[:, :, second]
+    both = grid.covered[:, first] & grid.covered[:, second]
+    failed_a, failed_b = both & grid.failed[:, first], both & grid.failed[:, second]
+    common = np.any(np.isfinite(a) & np.isfinite(b), axis=1)
+    judged = failed_a | failed_b | (both & common)
+    if not judged.any():
+        return None
+    chance = probability_better(np.where(failed_a[:, None], -np.inf, a), np.where(failed_b[:, None], -np.inf, b))
+    families, family = grid.family_index()
+    cells = np.bincount(family[judged], minlength=len(families))
+    sums = np.bincount(family[judged], chance[judged], minlength=len(families))
+    return float((sums[cells > 0] / cells[cells > 0]).mean())
 
 
 def pair_all(grid: Grid) -> list[tuple[int, int, Pairing]]:

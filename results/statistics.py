@@ -41,6 +41,10 @@ def round_significant(values: FloatArray, scale: FloatArray | None = None) -> Fl
     return np.where(usable, np.rint(np.where(usable, values, 0.0) * power) / power, values) + 0.0
 
 
+LARGEST = 1e100
+"""The largest score that counts as one; beyond, the squares of squares that estimates need are no numbers."""
+
+
 @lru_cache(maxsize=4096)
 def t_quantile(degrees_of_freedom: float, confidence: float = 1 - ALPHA) -> float:
     """Half the width of a two-sided t interval, in standard errors."""
@@ -98,8 +102,10 @@ def mean_of_sample(differences: FloatArray) -> MeanEstimate | None:
     sample = differences[np.isfinite(differences)]
     if len(sample) < 2:
         return None
+    unit = _unit(sample)
+    sample = sample / unit
     error = 0.0 if np.ptp(sample) == 0 else float(sample.std(ddof=1)) / math.sqrt(len(sample))
-    return MeanEstimate(float(sample.mean()), error, len(sample) - 1.0)
+    return MeanEstimate(float(sample.mean()) * unit, error * unit, len(sample) - 1.0)
 
 
 def mean_of_fixed_tasks(differences: FloatArray) -> MeanEstimate | None:
@@ -111,13 +117,20 @@ def mean_of_fixed_tasks(differences: FloatArray) -> MeanEstimate | None:
     Shapes: (tasks, seeds), NaN where a seed is absent.
     Source: Satterthwaite, 1946.
     """
-    seeds, means, spread = over_seeds(differences)
+    unit = _unit(differences)
+    seeds, means, spread = over_seeds(differences / unit)
     if len(seeds) == 0 or seeds.min() < 2:
         return None
     variances = spread / seeds
     total = float(variances.sum())
     freedom = total**2 / float((variances**2 / (seeds - 1)).sum()) if total > 0 else float((seeds - 1).sum())
-    return MeanEstimate(float(means.mean()), math.sqrt(total) / len(means), freedom)
+    return MeanEstimate(float(means.mean()) * unit, math.sqrt(total) / len(means) * unit, freedom)
+
+
+def _unit(values: FloatArray) -> float:
+    """A power of two of the size of the largest value: in that unit no square overflows, and nothing is rounded."""
+    largest = float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
+    return math.ldexp(1.0, math.frexp(largest)[1] - 1) if largest > 0 else 1.0
 
 
 def over_seeds(differences: FloatArray) -> tuple[npt.NDArray[np.int64], FloatArray, FloatArray]:

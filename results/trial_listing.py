@@ -23,7 +23,7 @@ def status_listing(rows: pa.Table) -> Listing:
     """How many trials of each label ended how, for each stage."""
     said = {name: rows[name] for name in ("label", "stage")}
     said["status"] = pc.coalesce(rows["status"], pa.scalar("not stated"))
-    counted = Counter(zip(*(column.to_pylist() for column in said.values()), strict=True))
+    counted = _counted(pa.table(said))
     statuses = sorted({str(status) for _, _, status in counted}, key=lambda status: (status != "done", status))
     places = sorted({(str(label), str(stage)) for label, stage, _ in counted})
     numbers = {(str(label), str(stage), str(status)): number for (label, stage, status), number in counted.items()}
@@ -36,6 +36,13 @@ def status_listing(rows: pa.Table) -> Listing:
         )
         lines.append([named(label), named(stage), *marked])
     return listing("statuses", {"method": False, "stage": False} | dict.fromkeys(statuses, True), lines)
+
+
+def _counted(rows: pa.Table) -> Counter[tuple[object, ...]]:
+    """How often each combination of values is there."""
+    counted = rows.group_by(rows.column_names).aggregate([([], "count_all")])
+    lines = zip(*(counted[name].to_pylist() for name in rows.column_names), strict=True)
+    return Counter(dict(zip(lines, counted["count_all"].to_pylist(), strict=True)))
 
 
 def reason_listing(rows: pa.Table) -> Listing:
@@ -60,12 +67,13 @@ def reason_listing(rows: pa.Table) -> Listing:
 
 def configuration_listing(found: Sequence[Cell], rows: pa.Table) -> Listing:
     """What each cell was finally run with, and out of how many tried configurations."""
-    tune = rows.filter(pc.field("stage") == "tune").select(["task", "target_size", "label", "config", "status"])
+    tune = rows.select(["task", "target_size", "label", "config", "status", "stage"])
+    tune = tune.filter(pc.field("stage") == "tune").drop_columns("stage")
     tried: dict[tuple[object, ...], set[object]] = defaultdict(set)
     lost: Counter[tuple[object, ...]] = Counter()
-    for task, size, label, config, status in zip(*(column.to_pylist() for column in tune.columns), strict=True):
+    for (task, size, label, config, status), count in _counted(tune).items():
         tried[task, size, label].add(config)
-        lost[task, size, label] += status != "done"
+        lost[task, size, label] += count * (status != "done")
     lines = []
     for cell in found:
         place = (cell.task, cell.target_size, cell.label)

@@ -84,7 +84,7 @@ def test_fixed_question_asks_about_other_seeds(rows_of):
     assert fixed.p_value == pytest.approx(stats.ttest_rel([0.3, 0.5, 0.6], [0.1, 0.2, 0.4]).pvalue)
     assert fixed.verdict == "better"
     assert (population.interval_low, population.smallest_detectable, population.verdict) == (None, None, "undecided")
-    assert "1 tasks cannot decide" in population.note
+    assert "1 task cannot decide" in population.note
 
 
 def test_sums_in_another_order_are_ties(rows_of):
