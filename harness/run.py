@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from harness import plan, schedule
 from harness.campaign import Campaign
 from harness.cluster import Request, cluster, larger, request, slots
+from harness.embedded import Embedded
 from harness.plan import Pack, Trial
 from harness.progress import Progress
 from harness.recovery import Job
@@ -74,8 +75,15 @@ class Runner:
         return schedule.run_jobs(jobs, more, most, self.campaign, asked, self.progress, self.child)
 
 
-def run(campaign: Campaign, address: str | None, retry_failed: bool, progress: Progress, child: Child) -> Counter[str]:
-    """Run what is missing; returns the statuses of the trials that ran now.
+def run(
+    campaign: Campaign,
+    ray_here: Embedded | None,
+    address: str | None,
+    retry_failed: bool,
+    progress: Progress,
+    child: Child,
+) -> Counter[str]:
+    """Run what is missing, on the local Ray or else at the address; returns the statuses of the trials that ran now.
 
     With `retry_failed` final trials that are not done run again as a new attempt; tuning is not repeated, since its
     selection was recorded before the first test score. Raises: UserError, KeyboardInterrupt.
@@ -85,9 +93,9 @@ def run(campaign: Campaign, address: str | None, retry_failed: bool, progress: P
     if tune or final:
         schedule.check_disk(campaign, _bytes_needed(campaign, [*tune, *final]), child.scratch)
         asked = request(campaign.suite.resources)
-        with cluster(address, child.scratch):
+        with cluster(ray_here, address):
             slots(asked)  # a request that never fits is refused before anything starts
-            if address is not None:
+            if ray_here is None:
                 schedule.check_nodes(campaign, asked)
             Runner(campaign, asked, progress, child).run(tune, final, retry_failed)
         progress.end()

@@ -119,11 +119,11 @@ def _as_child(parent: int, self: Child, work: Callable[[Child], int]) -> None:
         sys.excepthook(*sys.exc_info())
         status = 1
     finally:
+        with contextlib.suppress(OSError):  # nobody may be left to hear it
+            os.write(self.pipe, bytes([status]))  # first: Ray ends this process when its servers are gone
         sweep()
         if os.getppid() != parent:
             rmtree(self.scratch, ignore_errors=True)
-        with contextlib.suppress(OSError):  # nobody may be left to hear it
-            os.write(self.pipe, bytes([status]))
         os._exit(status)
 
 

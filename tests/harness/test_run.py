@@ -41,6 +41,7 @@ def test_every_planned_trial_has_a_row(finished, pacbench, small_suite):
     plan = json.loads(pacbench("plan", small_suite, "--json").stdout)
     rows = table.read(finished)
     assert plan["trials"] == len(rows) == 24
+    assert plan["can_decide"].startswith("nothing over tasks: 1 task")
     assert set(rows["status"].to_pylist()) == {"done"}
     assert set(rows["label"].to_pylist()) == {"fine_tuning", "pac", "l2-sp strong"}
     assert set(rows["seed"].to_pylist()) == {0, 1, 10_000}
