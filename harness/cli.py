@@ -100,7 +100,7 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("folder", metavar="DIR")
     _json(add)
 
-    add = commands.add_parser("report", help="report.html, report.md, leaderboard.csv and .parquet")
+    add = commands.add_parser("report", help="report.html, .md and .tex, leaderboard.csv and .parquet")
     _folders(add)
     add.add_argument("--out", metavar="DIR2", help="where to write (default: DIR/report)")
     add.add_argument("--baseline", default="fine_tuning", metavar="M", help="label every method is compared with")

@@ -155,7 +155,7 @@ def test_reading_commands_agree_with_the_rows(finished, pacbench, tmp_path):
         assert len(list(csv.DictReader(file))) == 24
     report = pacbench("report", finished, "--out", tmp_path / "report")
     assert report.returncode == 0, report.stderr
-    names = {"report.html", "report.md", "leaderboard.csv", "leaderboard.parquet"}
+    names = {"report.html", "report.md", "report.tex", "leaderboard.csv", "leaderboard.parquet"}
     assert {path.name for path in (tmp_path / "report").iterdir()} == names
 
 
