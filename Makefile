@@ -3,14 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= runs/quick
 
-.PHONY: demo test check format clean
+.PHONY: demo test check browser format clean
 
 demo: .venv/core.stamp
 	$(BIN)/pacbench run quick --out $(OUT) || [ $$? -eq 1 ]
 	@echo "The report:"
 	@$(BIN)/pacbench report $(OUT)
 
-check: .venv/test.stamp
+check: .venv/test.stamp browser
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -35,6 +35,14 @@ format: .venv/test.stamp
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test]"
 	touch .venv/core.stamp $@
+
+# The report's page is tried in Chromium. Where root may install Debian's packages it is fetched; elsewhere those tests
+# are skipped and say so (with CI set they fail).
+browser:
+	@command -v chromium chromium-browser google-chrome google-chrome-stable > /dev/null \
+	|| { test "$$(id -u)" = 0 && command -v apt-get > /dev/null && apt-get update -qq \
+	  && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium > /dev/null; } \
+	|| echo "make: no Chromium here, so the tests of the report in a browser cannot run"
 
 clean:
 	rm -rf .venv runs .pytest_cache .mypy_cache .ruff_cache

@@ -66,13 +66,18 @@ def _dispatch(options: argparse.Namespace) -> int:
         from harness.commands_rescore import rescore_command
 
         return rescore_command(options)
-    from harness import commands_results
+    if options.command == "power":
+        from harness import commands_power
+
+        return commands_power.power_command(options)
+    from harness import commands_advise, commands_compare, commands_results
 
     reading = {
         "status": commands_results.status_command,
         "report": commands_results.report_command,
-        "leaderboard": commands_results.leaderboard_command,
-        "compare": commands_results.compare_command,
+        "leaderboard": commands_compare.leaderboard_command,
+        "compare": commands_compare.compare_command,
+        "advise": commands_advise.advise_command,
         "export": commands_results.export_command,
     }
     return reading[options.command](options)
@@ -107,7 +112,7 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("folder", metavar="DIR")
     _json(add)
 
-    add = commands.add_parser("report", help="report.html, report.md, leaderboard.csv and .parquet")
+    add = commands.add_parser("report", help="report.html, .md and .tex, leaderboard.csv and .parquet")
     _folders(add)
     add.add_argument("--out", metavar="DIR2", help="where to write (default: DIR/report)")
     add.add_argument("--baseline", default="fine_tuning", metavar="M", help="label every method is compared with")
@@ -121,7 +126,26 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("--candidate", required=True, metavar="M", help="label of the method in question")
     add.add_argument("--baseline", required=True, metavar="M", help="label it is compared with")
     add.add_argument("--margin", type=float, metavar="X", help="differences within ± X count as equivalent")
-    add.add_argument("--board", metavar="DIR", help="rows to compare with, beside those of DIR")
+    add.add_argument("--board", metavar="ROWS", help="published rows, a campaign or an exported .parquet file")
+    _json(add)
+
+    add = commands.add_parser("advise", help="which methods are not beaten under constraints, or that rows cannot say")
+    _folders(add)
+    add.add_argument("--target-size", type=int, required=True, metavar="N", help="target examples at hand")
+    add.add_argument("--memory", metavar="X", help="most memory while training, as in 8GB or 512MiB")
+    add.add_argument("--trainable-parameters", metavar="Y", help="most parameters that train, as in 100000 or 1e5")
+    add.add_argument("--seconds", metavar="S", help="most seconds of adapting to the target")
+    add.add_argument("--keep-source", metavar="FRACTION", help="least share of the source score to keep, as in 0.9")
+    _json(add)
+
+    add = commands.add_parser("power", help="tasks and seeds that a difference needs, and what a design can see")
+    add.add_argument("folders", nargs="*", metavar="DIR", help="campaigns whose rows are the pilot")
+    add.add_argument("--variances", metavar="T,S", help="instead of DIR: of paired differences, over tasks and seeds")
+    add.add_argument("--difference", type=float, metavar="D", help="the true difference that is to be found")
+    add.add_argument("--tasks", type=int, metavar="N", help="tasks of the design (default: the pilot's)")
+    add.add_argument("--seeds", type=int, metavar="S", help="seeds on each task (default: the pilot's, else 5)")
+    add.add_argument("--methods", type=int, metavar="K", help="with --variances: methods, one the baseline (default 2)")
+    add.add_argument("--baseline", metavar="M", help="with DIR: label to compare with (default: fine_tuning)")
     _json(add)
 
     add = commands.add_parser("export", help="one Parquet, CSV or Arrow file of all rows, or runs of wandb")
@@ -139,7 +163,9 @@ def _suite(add: argparse.ArgumentParser) -> None:
 
 
 def _folders(add: argparse.ArgumentParser) -> None:
-    add.add_argument("folders", nargs="+", metavar="DIR", help="one or more campaigns: folders, or s3://bucket/prefix")
+    add.add_argument(
+        "folders", nargs="+", metavar="DIR", help="campaigns: folders, s3://bucket/prefix, or exported .parquet"
+    )
 
 
 def _wandb(add: argparse.ArgumentParser, purpose: str) -> None:

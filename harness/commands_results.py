@@ -1,10 +1,8 @@
-"""The commands that only read rows: status, report, leaderboard, compare, export. Neither torch nor Ray is imported."""
+"""The commands that only read rows: status, report, export. Neither torch nor Ray is imported."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
 import sys
 import tempfile
 import time
@@ -19,22 +17,23 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from harness import commands_wandb, heartbeat
-from harness.errors import UserError, nearest
+from harness.errors import UserError
 from harness.progress import duration
 from harness.record import open_place, read_record
+from harness.terminal import json_text, show
 from results import table as tables
-from results.compare import compare
-from results.leaderboard import leaderboard
+from results.merging import Source, merged
+from results.parquet import conform
 from results.place import Place, explain, write_durably
 from results.repeats import COLUMNS as COMPARED
 from results.repeats import differing
 from results.report import write_report
-from results.schema import SCHEMA
+from results.schema import IDENTITY, SCHEMA, SCHEMA_VERSION
 
 STATUS = (*COMPARED, "stage", "reason")
 """The columns that `status` reads."""
@@ -58,9 +57,40 @@ def read_attempts(folders: Sequence[str | Place], columns: Sequence[str] = tuple
     return pa.concat_tables(read)
 
 
-def read_rows(folders: Sequence[str | Place]) -> pa.Table:
-    """The rows of all folders, one per key. Raises: UserError as `read_attempts` does."""
-    return tables.latest(read_attempts(folders))
+def read_source(address: str | Place, columns: Sequence[str] = tuple(SCHEMA.names)) -> Source:
+    """The rows of a campaign, or of a Parquet file that `pacbench export` wrote. Raises: UserError."""
+    folder = open_place(address)
+    if isinstance(folder, Path) and folder.suffix == ".parquet" and folder.is_file():
+        return Source(str(address), tables.latest(_read_file(folder, columns)))
+    suite = read_record(folder)["suite"]
+    tuning = suite.get("tuning")
+    configs = tuning.get("configs") if isinstance(tuning, dict) else None
+    rows = tables.latest(read_attempts([address], columns))
+    return Source(str(address), rows, configs if type(configs) is int and configs > 0 else None)
+
+
+def _read_file(path: Path, columns: Sequence[str]) -> pa.Table:
+    try:
+        held = set(pq.read_schema(path).names)
+        rows = conform(pq.read_table(path, columns=[name for name in columns if name in held]))
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        raise UserError(f"{path}: cannot be read as rows ({explain(error)})") from error
+    lacking = [name for name in IDENTITY if name not in held or (name in columns and rows[name].null_count)]
+    if lacking:
+        expected = "expected a file that `pacbench export` wrote"
+        raise UserError(f"{path}: rows without {', '.join(lacking)}; {expected}, or `pacbench import` for others")
+    if (newest := pc.max(rows["schema_version"]).as_py() or 0) > SCHEMA_VERSION:
+        raise UserError(f"{path}: rows of schema version {newest}; this program reads up to {SCHEMA_VERSION}")
+    return tables.ordered(tables.distinct(rows.select(list(columns))))
+
+
+def read_rows(addresses: Sequence[str | Place], columns: Sequence[str] = tuple(SCHEMA.names)) -> pa.Table:
+    """The rows of all campaigns, one per key. Raises: UserError as `read_source` does, or where they must not mix."""
+    sources = [read_source(address, columns) for address in addresses]
+    try:
+        return merged(sources)
+    except ValueError as error:
+        raise UserError(str(error)) from error
 
 
 def status_command(options: Namespace) -> int:
@@ -76,7 +106,7 @@ def status_command(options: Namespace) -> int:
     running = heartbeat.read(open_place(options.folder))
     document["running"] = None if running is None else {**dataclasses.asdict(running[0]), "alive": running[1]}
     if options.json:
-        print(_json(document))
+        print(json_text(document))
         return 0
     console = Console()
     counts = ", ".join(f"{count} {name}" for name, count in document["counts"].items()) or "nothing committed"
@@ -98,7 +128,7 @@ def status_command(options: Namespace) -> int:
             ]
             for c in open_cells
         ]
-        _show(console, ["stage", "task", "method", "n", "missing", "committed"], lines)
+        show(console, ["stage", "task", "method", "n", "missing", "committed"], lines)
     for reason, count in document["reasons"].items():
         console.print(f"{count} x {escape(reason)}", style="red")
     for repeat in repeats:
@@ -121,7 +151,7 @@ def _show_running(console: Console, beat: heartbeat.Beat, alive: bool) -> None:
     console.print(escape(f"running: {who}; {', '.join(parts)}"))
     lines = [[slot.host, slot.pid, duration(time.time() - slot.since), slot.work] for slot in beat.slots]
     if lines:
-        _show(console, ["worker", "process", "for", "on"], lines)
+        show(console, ["worker", "process", "for", "on"], lines)
 
 
 def status(record: dict[str, Any], rows: pa.Table) -> dict[str, Any]:
@@ -175,7 +205,10 @@ def status(record: dict[str, Any], rows: pa.Table) -> dict[str, Any]:
 def report_command(options: Namespace) -> int:
     """Write the report and print where it is."""
     rows = read_rows(options.folders)
-    records = [read_record(open_place(folder)) for folder in options.folders]
+    campaigns = [address for address in options.folders if not Path(address).is_file()]
+    records = [read_record(open_place(address)) for address in campaigns]
+    if not options.out and options.folders[0] not in campaigns:
+        raise UserError(f"{options.folders[0]} is a file of rows; say where the report goes with --out")
     folder = open_place(options.out) if options.out else open_place(options.folders[0]) / "report"
     if not options.out and isinstance(folder, Path) and folder.is_symlink():
         raise UserError(f"{folder} is a link to {folder.resolve()}; say --out {folder.resolve()} if you mean that")
@@ -203,66 +236,6 @@ def _local(folder: Place) -> Iterator[Path]:
             write_durably(folder / path.name, path.read_bytes())
 
 
-def leaderboard_command(options: Namespace) -> int:
-    """Print the leaderboard over all target sizes."""
-    rows = read_rows(options.folders)
-    try:
-        board = leaderboard(rows)
-    except ValueError as error:
-        raise UserError(str(error)) from error
-    if options.json:
-        print(_json(dataclasses.asdict(board)))
-        return 0
-    console = Console()
-    lines = [
-        [m.method, m.mean_rank, _range(m.rank_low, m.rank_high), m.tie_group, m.win_rate, m.tasks, m.seeds, m.failures]
-        for m in board.methods
-    ]
-    _show(console, ["method", "rank", "95 %", "tie", "win rate", "tasks", "seeds", "failed"], lines)
-    console.print("Methods that share a letter under `tie` cannot be told apart by these rows.")
-    return 0
-
-
-def compare_command(options: Namespace) -> int:
-    """Print the paired comparison of two methods, per target size and over all."""
-    folders = [*options.folders, *([options.board] if options.board else [])]
-    rows = read_rows(folders)
-    labels = set(rows["label"].to_pylist())
-    for option, label in (("--candidate", options.candidate), ("--baseline", options.baseline)):
-        if label not in labels:
-            raise UserError(f"{option} {label}: no rows with that label; {nearest(label, labels)}")
-    if options.candidate == options.baseline:
-        raise UserError("--candidate and --baseline are the same method")
-    if options.margin is not None and not (math.isfinite(options.margin) and options.margin > 0):
-        raise UserError(f"--margin {options.margin}: expected a positive number")
-    try:
-        records = compare(rows, options.baseline, [options.candidate], options.margin)
-    except ValueError as error:
-        raise UserError(str(error)) from error
-    if options.json:
-        print(_json([dataclasses.asdict(record) for record in records]))
-        return 0
-    lines = [
-        [
-            "all" if r.target_size is None else r.target_size,
-            r.question,
-            r.tasks,
-            r.mean_difference,
-            _range(r.interval_low, r.interval_high),
-            f"{r.wins}/{r.ties}/{r.losses}",
-            r.p_holm,
-            r.verdict,
-        ]
-        for r in records
-    ]
-    console = Console()
-    console.print(f"{escape(options.candidate)} against {escape(options.baseline)}; positive: the candidate is better")
-    _show(console, ["n", "question", "tasks", "difference", "95 %", "w/t/l", "p (Holm)", "verdict"], lines)
-    for note in dict.fromkeys(r.note for r in records if r.note):
-        console.print(escape(note))
-    return 0
-
-
 def export_command(options: Namespace) -> int:
     """Write all rows to one file, or bring them to a project of wandb."""
     if (options.file is None) == (options.wandb is None):
@@ -278,30 +251,3 @@ def export_command(options: Namespace) -> int:
         raise UserError(f"{options.file}: cannot be written ({explain(error)})") from error
     print(f"{len(rows)} rows in {options.file}")
     return 0
-
-
-def _json(document: object) -> str:
-    """One JSON document; NaN and infinity, which JSON lacks, become null."""
-    return json.dumps(_finite(document), indent=1)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _range(low: float | None, high: float | None) -> str:
-    return "-" if low is None or high is None else f"{low:.3g} to {high:.3g}"
-
-
-def _show(console: Console, header: list[str], lines: list[list[Any]]) -> None:
-    """A table of text; None is shown as a dash."""
-    table = Table(box=None, pad_edge=False)
-    for index, name in enumerate(header):
-        table.add_column(name, justify="left" if index == 0 else "right", overflow="fold")
-    for line in lines:
-        table.add_row(*(escape("-" if v is None else f"{v:.3g}" if isinstance(v, float) else str(v)) for v in line))
-    console.print(table)

@@ -37,6 +37,7 @@ from harness.record import open_place, read_record
 from harness.suite import Suite
 from harness.task import Task
 from methods import METHODS
+from results.power import decides
 from tasks import TASKS
 
 CALIBRATION_STEPS = 30
@@ -104,6 +105,7 @@ def plan_command(options: Namespace) -> int:
         "final_trials": len(final),
         "source_models": len({trial.source_key for pack in sources for trial in pack.trials}),
         "packs": len(plan.packs(tune)) + len(plan.packs(final)) + len(sources),
+        "can_decide": decides(len({t.name for t in suite.tasks if not t.negative_control}), len(suite.entrants)),
     }
     estimated = None
     if options.earlier is not None:

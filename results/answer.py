@@ -10,6 +10,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from results import display
 from results.cells import NEEDS_DEVICE_ALONE
 from results.compare import Comparison
 from results.display import count, name, number, plural
@@ -26,9 +27,10 @@ VERDICTS: Final = {"better": "than", "equivalent": "to", "worse": "than", "undec
 
 @dataclass(frozen=True)
 class Answer:
-    """One sentence, the facts it rests on, its numbers, and what these rows do not show."""
+    """One sentence, the size of the difference behind it, what both rest on, and what these rows do not show."""
 
     headline: str
+    lead: str
     facts: str
     verdicts: Listing | None
     limits: tuple[str, ...]
@@ -39,6 +41,7 @@ def answer(found: Findings) -> Answer:
     comparisons = found.headline()
     return Answer(
         headline=_headline(comparisons, found.baseline) if comparisons else found.obstacle or "Nothing is compared.",
+        lead=_lead(found, comparisons),
         facts=_facts(found),
         verdicts=verdict_listing(found) if comparisons else None,
         limits=tuple(_limits(found)),
@@ -60,6 +63,40 @@ def _headline(comparisons: Sequence[Comparison], baseline: str) -> str:
             said = f"{verdict} {joint} {against}" if joint and not parts else verdict
             parts.append(f"{_names(labels)} {'is' if len(labels) == 1 else 'are'} {said}")
     return f"Over {tasks}, {'; '.join(parts)}."
+
+
+def _lead(found: Findings, comparisons: Sequence[Comparison]) -> str:
+    """How far the method with the best mean rank is from the baseline, with the interval or why there is none."""
+    if not comparisons:
+        return ""
+    best = comparisons[0]
+    place = "The best placed" if found.boards[0].methods[0].method != found.baseline else "The best placed rival"
+    who = f"{place}, {name(best.candidate)},"
+    if not best.tasks:
+        return f"{who} shares no task with {name(found.baseline)}."
+    if best.mean_difference is None:
+        record = f"won {count(best.wins)}, tied {count(best.ties)} and lost {count(best.losses)}"
+        return (
+            f"{who} {record} of {plural(best.tasks, 'task')} against {name(found.baseline)}; no unit is common to them."
+        )
+    unit, mean = name(best.unit), best.mean_difference
+    if best.unit == "normalised":
+        unit = "normalised score, where 0 is training from scratch and 1 is fine-tuning with all target data"
+    if best.interval_low is not None:
+        size, why = (
+            display.spanned(mean, best.interval_low, best.interval_high, sign=True),
+            "for other tasks like these",
+        )
+        return f"{who} differs from {name(found.baseline)} by {size} in {unit} (95 % interval {why})."
+    own = next(
+        c for c in found.comparisons if (c.candidate, c.question, c.target_size) == (best.candidate, "fixed", None)
+    )
+    if own.mean_difference is not None and own.interval_low is not None:
+        size = display.spanned(own.mean_difference, own.interval_low, own.interval_high, sign=True)
+        why = "95 % interval for other seeds on this task alone; one task says nothing about others"
+    else:
+        size, why = display.signed(mean), "without an interval: so few trials give none"
+    return f"{who} differs from {name(found.baseline)} by {size} in {unit} ({why})."
 
 
 def _names(labels: Sequence[str], many: str = "") -> str:
@@ -90,8 +127,9 @@ def _limits(found: Findings) -> list[str]:
     """What these rows do not show, the most important first."""
     said = [*_power(found), *_coverage(found), *_measurement(found)]
     if found.cells:
-        tasks = plural(len({cell.task for cell in found.cells}), "task")
-        said.append(f"Nothing here speaks about target sizes, budgets or kinds of task other than these {tasks}.")
+        tasks = len({cell.task for cell in found.cells})
+        these = "this one" if tasks == 1 else f"these {tasks:,}"
+        said.append(f"Nothing here speaks about other target sizes, other budgets or tasks unlike {these}.")
     return said
 
 
@@ -123,6 +161,10 @@ def _coverage(found: Findings) -> list[str]:
     final = found.final
     if lost := pc.sum(pc.is_in(final["status"], pa.array(LOST))).as_py():
         said.append(f"{plural(lost, 'final trial')} failed; a failed trial puts its method last on that task and size.")
+    unusable = pc.and_(pc.equal(final["status"], "done"), pc.invert(pc.is_finite(final["score_test"])))
+    if senseless := pc.sum(unusable).as_py():
+        trials = "1 final trial is" if senseless == 1 else f"{senseless:,} final trials are"
+        said.append(f"{trials} done with a score that is not finite; such a trial counts as failed.")
     if declined := pc.sum(pc.equal(final["status"], "declined")).as_py():
         said.append(f"{plural(declined, 'final trial')} declined by the method: missing, not failed.")
     if found.cells and max(cell.seeds for cell in found.cells) < 2:

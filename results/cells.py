@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy import stats
+
+from results.statistics import LARGEST, t_quantile
 
 CELL: Final = ("task", "target_size", "label")
 
@@ -35,6 +37,9 @@ NEEDS_DEVICE_ALONE: Final = ("prepare_seconds", "adapt_seconds", "inference_seco
 
 _AVERAGED: Final = ("score_test", *(f"score_source_{stage}" for stage in RETENTION), *COSTS)
 _LISTED: Final = ("status", "key", "seed", "method", "config", "metric", "higher_is_better", "exclusive_device")
+
+COLUMNS: Final = (*CELL, *_LISTED, *_AVERAGED)
+"""What cells are made of."""
 
 
 @dataclass(frozen=True)
@@ -86,43 +91,71 @@ def cells(rows: pa.Table) -> list[Cell]:
 
     Scores and costs are those of rows that are done, or do not say, where finite; ``statuses`` counts all rows.
     """
+    if not len(rows):
+        return []
     done = pc.equal(pc.coalesce(rows["status"], pa.scalar("done")), "done")
     wanted = {name: rows[name] for name in (*CELL, *_LISTED)}
     wanted["status"] = pc.coalesce(rows["status"], pa.scalar("not stated"))
     wanted |= {name: _finite(rows[name], done) for name in _AVERAGED}
     ordered = pa.table(wanted).sort_by([(name, "ascending") for name in (*CELL, "seed", "key")])
+    starts = _starts(ordered)
+    codes = pa.array(np.repeat(np.arange(len(starts)), np.diff(starts, append=len(ordered))))
+    found = {name: _estimates(codes, ordered[name]) for name in _AVERAGED if ordered[name].null_count < len(rows)}
+    said = {name: _distinct(codes, ordered[name], len(starts)) for name in (*_LISTED, *CELL) if name != "key"}
+    keys = ordered["key"].to_pylist()
+    ends = [*starts[1:].tolist(), len(ordered)]
+    return [
+        Cell(
+            task=str(next(iter(said["task"][i]))),
+            target_size=next(iter(said["target_size"][i]), None),
+            label=str(next(iter(said["label"][i]))),
+            method=next(iter(said["method"][i]), None),
+            metric=next(iter(said["metric"][i]), None),
+            higher_is_better=next(iter(said["higher_is_better"][i]), None),
+            configs=tuple(sorted(said["config"][i])),
+            keys=tuple(keys[start:end]),
+            seeds=len(said["seed"][i]),
+            statuses=dict(sorted(said["status"][i].items())),
+            device_alone=set(said["exclusive_device"][i]) == {True},
+            estimates={name: estimates[i] for name, estimates in found.items() if i in estimates},
+        )
+        for i, (start, end) in enumerate(zip(starts.tolist(), ends, strict=True))
+    ]
+
+
+def _starts(ordered: pa.Table) -> npt.NDArray[np.int64]:
+    """Where each cell begins among rows that are sorted by cell."""
+    codes = np.stack([np.asarray(pc.rank(ordered[name], tiebreaker="dense"), np.int64) for name in CELL])
+    return np.flatnonzero(np.any(np.diff(codes, prepend=-1), axis=0))
+
+
+def _distinct(codes: pa.Array, column: pa.ChunkedArray, count: int) -> list[dict[Any, int]]:
+    """For each cell its values, first come first, with how often each is there; null is none."""
+    found: list[dict[Any, int]] = [{} for _ in range(count)]
+    kept = pc.is_valid(column)
+    table = pa.table({"cell": codes, "value": column}).filter(kept)
+    counted = table.group_by(["cell", "value"], use_threads=False).aggregate([([], "count_all")])
+    for cell, value, number in zip(
+        *(counted[name].to_pylist() for name in ("cell", "value", "count_all")), strict=True
+    ):
+        found[cell][value] = number
+    return found
+
+
+def _estimates(codes: pa.Array, column: pa.ChunkedArray) -> dict[int, Estimate]:
+    """The mean of each cell that has one, with its interval."""
     spread = pc.VarianceOptions(ddof=1)
-    grouped = ordered.group_by(list(CELL), use_threads=False).aggregate(
-        [(name, "list") for name in _LISTED]
-        + [(name, kind) for name in _AVERAGED for kind in ("mean", "count")]
-        + [(name, "stddev", spread) for name in _AVERAGED]
-    )
-    return [_cell(group) for group in grouped.to_pylist()]
+    kinds = [("value", "mean"), ("value", "stddev", spread), ("value", "count")]
+    grouped = pa.table({"cell": codes, "value": column}).group_by("cell", use_threads=False).aggregate(kinds)
+    lines = zip(*(grouped[name].to_pylist() for name in ("cell", *(f"value_{kind[1]}" for kind in kinds))), strict=True)
+    made = {cell: _estimate(*line) for cell, *line in lines}
+    return {cell: estimate for cell, estimate in made.items() if estimate is not None}
 
 
 def _finite(column: pa.ChunkedArray, done: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The column as floats, null where the trial is not done or the value is not finite."""
+    """The column as floats, null where the trial is not done or the value is not finite or too large to count."""
     values = column.cast(pa.float64(), safe=False)
-    return pc.if_else(pc.and_(done, pc.fill_null(pc.is_finite(values), False)), values, None)
-
-
-def _cell(group: dict[str, Any]) -> Cell:
-    lists = {name: [value for value in group[f"{name}_list"] if value is not None] for name in _LISTED}
-    found = {name: _estimate(*(group[f"{name}_{kind}"] for kind in ("mean", "stddev", "count"))) for name in _AVERAGED}
-    return Cell(
-        task=str(group["task"]),
-        target_size=group["target_size"],
-        label=str(group["label"]),
-        method=next(iter(lists["method"]), None),
-        metric=next(iter(lists["metric"]), None),
-        higher_is_better=next(iter(lists["higher_is_better"]), None),
-        configs=tuple(sorted(set(lists["config"]))),
-        keys=tuple(lists["key"]),
-        seeds=len(set(lists["seed"])),
-        statuses=dict(sorted(Counter(lists["status"]).items())),
-        device_alone=bool(lists["exclusive_device"]) and all(lists["exclusive_device"]),
-        estimates={name: estimate for name, estimate in found.items() if estimate is not None},
-    )
+    return pc.if_else(pc.and_(done, pc.fill_null(pc.less_equal(pc.abs(values), LARGEST), False)), values, None)
 
 
 def _estimate(mean: float | None, deviation: float | None, count: int) -> Estimate | None:
@@ -130,5 +163,7 @@ def _estimate(mean: float | None, deviation: float | None, count: int) -> Estima
         return None
     if deviation is None or count < 2:
         return Estimate(mean, None, None, count)
-    half = float(stats.t.ppf(0.975, count - 1)) * deviation / math.sqrt(count)
+    half = t_quantile(count - 1) * deviation / math.sqrt(count)
+    if not math.isfinite(half):
+        return Estimate(mean, None, None, count)
     return Estimate(mean, mean - half, mean + half, count)

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
+from results.display import plural
 from results.errors import ResultsError, nearest
-from results.pairing import Pairing, pair
-from results.pivot import Grid, pivot
+from results.pairing import Pairing, chance_better, pair
+from results.pivot import Grid, as_grid
 from results.statistics import (
     ALPHA,
     MeanEstimate,
@@ -95,7 +96,7 @@ class TaskComparison:
 
 
 def compare(
-    rows: pa.Table, baseline: str, candidates: Iterable[str] | None = None, margin: float | None = None
+    rows: pa.Table | Grid, baseline: str, candidates: Iterable[str] | None = None, margin: float | None = None
 ) -> list[Comparison]:
     """Each candidate (all other labels by default) against the baseline: over all target sizes first, then at each.
 
@@ -108,7 +109,7 @@ def compare(
     """
     if margin is not None and not 0 < margin < math.inf:
         raise ResultsError(f"margin {margin!r}: expected a positive, finite number")
-    grid = pivot(rows)
+    grid = as_grid(rows)
     wanted = _candidates(grid, baseline, candidates)
     sizes = sorted({size for size in grid.target_sizes if size is not None})
     found = []
@@ -176,7 +177,7 @@ def _against(grid: Grid, baseline: str, target_size: int | None, question: str) 
             interval_low=low,
             interval_high=high,
             hodges_lehmann=hodges_lehmann(finite),
-            probability_better=pairing.probability,
+            probability_better=chance_better(grid, scores, *places),
             wins=pairing.wins,
             ties=compared - pairing.wins - pairing.losses,
             losses=pairing.losses,
@@ -219,19 +220,21 @@ def _notes(pairing: Pairing, tasks: int, useless: list[str], question: str, riva
         ),
         "Tasks have no common unit: no test over seeds.": not pairing.one_unit and question == "fixed",
         f"Failures decide {decisive} tasks; mean and intervals are over the other {compared - decisive}.": decisive > 0,
-        f"{compared} tasks cannot decide: {least} are needed for p < {ALPHA}{family}.": (
+        f"{plural(compared, 'task')} cannot decide: {least} are needed for p < {ALPHA}{family}.": (
             question == "population" and 0 < compared < least
         ),
     }
     return [sentence for sentence, holds in said.items() if holds]
 
 
-def compare_per_task(rows: pa.Table, baseline: str, candidates: Iterable[str] | None = None) -> list[TaskComparison]:
+def compare_per_task(
+    rows: pa.Table | Grid, baseline: str, candidates: Iterable[str] | None = None
+) -> list[TaskComparison]:
     """Each candidate against the baseline on each task and target size on which both have a trial, controls included.
 
     Raises: ResultsError for an unknown label, or rows that cannot be compared.
     """
-    grid = pivot(rows)
+    grid = as_grid(rows)
     wanted = _candidates(grid, baseline, candidates)
     found = []
     for cell, present in enumerate(grid.covered):

@@ -15,6 +15,9 @@ from results.errors import ResultsError
 ONE_PER_TASK: Final = ("task_version", "data_hash", "budget_steps", "metric", "higher_is_better")
 """What rows of one task must agree on, where they state it, to be compared."""
 
+FACTS: Final = ("protocol", "task", *ONE_PER_TASK, "extra")
+"""The columns that facts are read from."""
+
 _EXTRA: Final = ("anchor_zero", "anchor_one", "task_family", "role")
 
 

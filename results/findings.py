@@ -4,23 +4,38 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from results.cells import Cell, cells
+from results.cells import COLUMNS, Cell, cells
 from results.compare import Comparison, TaskComparison, compare, compare_per_task
+from results.dense import dense
+from results.design import Design, designs
 from results.display import name
 from results.errors import ResultsError
 from results.leaderboard import Leaderboard, leaderboard
-from results.pivot import pivot
-from results.table import ORDER, final_rows, latest
+from results.overall import Overall, over_tasks
+from results.pivot import Grid, pivot
+from results.profile import Profile, profile
+from results.sensitivity import Sensitivity, sensitivity
+from results.statistics import FloatArray
+from results.table import final_rows, latest, ordered
+from results.tuning_curve import TuningCurve, tuning_curves
+from results.winning import Wins, wins
+
+A_TENTH = 0.1
+"""The difference, in normalised score, for which a report says what would be needed to see it."""
 
 
 @dataclass(frozen=True)
 class Findings:
-    """``rows`` are sorted, one for each trial. ``boards`` begin with the one over all target sizes.
+    """``rows`` are sorted, one for each trial. ``boards`` begin with the one over all target sizes, as do ``overall``'s
+    means over tasks; ``profile``, ``wins`` and ``steadiness`` are over all sizes. ``designs`` are those against the
+    baseline.
 
-    ``obstacle`` is the sentence that says why nothing is compared with the baseline, or None where something is.
+    ``obstacle`` is the sentence that says why nothing is compared with the baseline, or None where something is;
+    ``tuning_obstacle`` the same of the tuning curves.
     """
 
     rows: pa.Table
@@ -29,7 +44,14 @@ class Findings:
     comparisons: tuple[Comparison, ...] = ()
     per_task: tuple[TaskComparison, ...] = ()
     boards: tuple[Leaderboard, ...] = ()
+    overall: tuple[Overall, ...] = ()
+    profile: Profile | None = None
+    wins: Wins | None = None
+    steadiness: Sensitivity | None = None
+    designs: tuple[Design, ...] = ()
+    tuning: tuple[TuningCurve, ...] = ()
     obstacle: str | None = None
+    tuning_obstacle: str | None = None
 
     @property
     def final(self) -> pa.Table:
@@ -56,25 +78,55 @@ class Findings:
 def findings(rows: pa.Table, baseline: str) -> Findings:
     """Judge rows of one or several campaigns. Rows that must not be mixed are counted and listed, never averaged."""
     rows = rows.set_column(rows.column_names.index("label"), "label", pc.coalesce(rows["label"], rows["method"]))
-    rows = latest(rows.sort_by([(column, "ascending") for column in ORDER]))
+    rows = latest(ordered(rows))
     bare = Findings(rows, baseline, ())
     if not len(bare.final):
         return replace(bare, obstacle="There are no final trials among these rows yet, so nothing is compared.")
     try:
-        found = cells(pivot(rows).rows)
-        boards = [leaderboard(rows), *(leaderboard(rows, size) for size in _averaged_sizes(rows))]
+        grid = pivot(rows)
+        found = cells(grid.rows(COLUMNS))
+        boards = [leaderboard(grid), *(leaderboard(grid, size) for size in _averaged_sizes(rows))]
     except ResultsError as error:
         return replace(bare, obstacle=f"Nothing is averaged or compared: {name(error, 600)}.")
-    bare = replace(bare, cells=tuple(found), boards=tuple(boards))
+    bare = replace(_over_tasks(bare, grid), cells=tuple(found), boards=tuple(boards), overall=tuple(over_tasks(grid)))
     if baseline not in bare.labels:
         obstacle = f"The baseline {name(baseline)} has no final rows here, so nothing is compared with it."
     elif len(bare.labels) == 1:
         obstacle = f"There is no other method than {name(baseline)} among these rows, so nothing is compared."
     else:
+        unit = boards[0].unit
         return replace(
-            bare, comparisons=tuple(compare(rows, baseline)), per_task=tuple(compare_per_task(rows, baseline))
+            bare,
+            comparisons=tuple(compare(grid, baseline)),
+            per_task=tuple(compare_per_task(grid, baseline)),
+            designs=tuple(designs(grid, baseline, A_TENTH if unit == "normalised" else None)),
         )
     return replace(bare, obstacle=obstacle)
+
+
+def _over_tasks(bare: Findings, grid: Grid) -> Findings:
+    """With what is said of all methods together over all sizes, and the tuning curves."""
+    board = dense(grid)
+    steadiness = sensitivity(grid)
+    try:
+        tuning, obstacle = tuple(tuning_curves(bare.rows)), None
+    except ResultsError as error:
+        tuning, obstacle = (), name(error, 600)
+    return replace(
+        bare,
+        profile=profile(board.ranked, np.random.default_rng(0), _thresholds(board.ranked)),
+        wins=wins(board, [steady.method for steady in steadiness.methods]),
+        steadiness=steadiness,
+        tuning=tuning,
+        tuning_obstacle=obstacle,
+    )
+
+
+def _thresholds(grid: Grid) -> FloatArray | None:
+    """Thresholds of the profile: from the score that nineteen of twenty runs reach to the best; None without scores."""
+    scores = grid.normalised()[0]
+    finite = scores[np.isfinite(scores)]
+    return np.linspace(np.quantile(finite, 0.05), finite.max(), 61) if len(finite) else None
 
 
 def _averaged_sizes(rows: pa.Table) -> list[int]:

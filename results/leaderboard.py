@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from results.errors import ResultsError
-from results.pivot import BoolArray, Grid, pivot
+from results.costs import COSTS as COSTS
+from results.costs import cost_by_cell, over_tasks, retention_by_cell
+from results.dense import dense
+from results.pairing import pair_all, told_apart
+from results.pareto import Front, fronts
+from results.pivot import Grid
 from results.placing import Placing, placings
 from results.ranking import critical_difference
-from results.statistics import FloatArray
-
-COSTS: Final = ("trained_parameters", "adapt_seconds", "training_flops", "peak_memory_bytes")
-NEEDS_DEVICE_ALONE: Final = ("adapt_seconds", "peak_memory_bytes")
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,11 @@ class Standing:
     to ``elo_high`` are 95 % bootstrap intervals over other tasks and seeds, None with a single task. ``elo`` has a
     mean of 1500 and one tied game added to each pair, so that it is finite. ``iqm`` needs anchors on every task and is
     None where failures reach the middle half. ``tasks`` and ``seeds`` are those with a score or a failure, and with a
-    score; ``failures`` and ``declined`` count trials; ``coverage`` is the share of cells that are not missing. Costs
-    and ``source_retention`` are means over tasks of trials that are done; times and memory leave out trials that
-    shared a device. Retention is the source score after transfer over that before (inverted where lower is better): 1
-    = all kept.
+    score; ``failures`` and ``declined`` are of so many ``trials``; ``coverage`` is the share of cells that are not
+    missing. ``tuning_configs`` and ``tuning_seeds`` are the tuning budget, None where trials do not say. Costs and
+    ``source_retention`` are means over tasks of trials that are done; times and memory leave out trials that
+    shared a device. Retention is the source score after transfer over that before (inverted where lower is better):
+    1 = all kept.
     """
 
     method: str
@@ -47,8 +48,10 @@ class Standing:
     seeds: int
     failures: int
     declined: int
+    trials: int
     coverage: float
     tuning_configs: int | None
+    tuning_seeds: int | None
     trained_parameters: float | None
     adapt_seconds: float | None
     training_flops: float | None
@@ -61,7 +64,8 @@ class Leaderboard:
     """The methods from best to worst mean rank, the unranked ones last.
 
     Friedman's chi-square and Iman and Davenport's F are tie-corrected, over ``tasks`` tasks; the critical difference is
-    Nemenyi's at 0.05 and for display only. ``cells`` is the number of (task, target size) that all ranked methods have.
+    Nemenyi's at 0.05 and for display only. ``cells`` is the number of (task, target size) that all ranked methods have,
+    out of ``all_cells`` of ``all_tasks`` tasks. ``pareto`` sets rank against each cost that was measured.
     """
 
     friedman_chi2: float | None
@@ -73,35 +77,36 @@ class Leaderboard:
     target_size: int | None
     methods: tuple[Standing, ...]
     cells: int
+    all_tasks: int
+    all_cells: int
     unit: str | None
+    pareto: tuple[Front, ...]
     tie_corrected: bool = True
 
 
-def leaderboard(rows: pa.Table, target_size: int | None = None, leave_out_failures: bool = False) -> Leaderboard:
+def leaderboard(rows: pa.Table | Grid, target_size: int | None = None, leave_out_failures: bool = False) -> Leaderboard:
     """Rank all labels at one target size or, with None, over all of them.
 
     The board is the dense sub-grid: the cells (task, target size) that every ranked label has. A label with fewer than
     half of all cells is listed but not ranked. A failed cell ranks last or, with ``leave_out_failures``, is missing.
     Target sizes and variants are averaged inside a task, so the task stays the unit. Two methods share a letter unless
-    signed-rank tests of all pairs, Holm-adjusted, tell them apart.
+    signed-rank tests of all pairs, Holm-adjusted, tell them apart. ``rows`` may be a grid of them.
 
     Raises: ResultsError for a target size that the rows do not have, or rows that cannot be compared.
     """
-    grid = pivot(rows)
-    sizes = sorted({size for size in grid.target_sizes if size is not None})
-    if target_size is not None and target_size not in sizes:
-        raise ResultsError(f"target size {target_size!r} has no final rows; expected one of {sizes}")
-    grid = grid.over_tasks(target_size)
-    has = grid.covered & ~grid.failed if leave_out_failures else grid.covered
-    coverage = has.mean(axis=0) if len(grid.facts) else np.zeros(len(grid.labels))
-    ranked = coverage >= 0.5
-    everywhere: BoolArray = np.all(has[:, ranked], axis=1)
-    board = grid.select(everywhere & bool(ranked.any()))
-    dense = board.select(np.ones(len(board.facts), bool), ranked)
-    tasks, count = len(dense.family_index()[0]), len(dense.labels)
-    found, test = placings(dense) if tasks and count > 1 else ([Placing()] * count, None)
-    place = dict(zip(dense.labels, found, strict=True))
-    costs = _costs(board)
+    board = dense(rows, target_size, leave_out_failures)
+    grid, has, ranked = board.whole, board.has, board.ranked
+    tasks, count = len(ranked.family_index()[0]), len(ranked.labels)
+    places, test = [Placing()] * count, None
+    pareto: tuple[Front, ...] = ()
+    if tasks and count > 1:
+        apart = told_apart(pair_all(ranked), count)
+        places, test = placings(ranked, apart)
+        pareto = fronts(board, places, apart)
+    place = dict(zip(ranked.labels, places, strict=True))
+    costs: dict[str, list[Any]] = {name: over_tasks(board.board, cost_by_cell(board.board, name)) for name in COSTS}
+    costs["source_retention"] = over_tasks(board.board, retention_by_cell(board.board))
+    trials = np.bincount(grid.row_label, minlength=len(grid.labels))
     standings = [
         Standing(
             method=label,
@@ -110,8 +115,10 @@ def leaderboard(rows: pa.Table, target_size: int | None = None, leave_out_failur
             seeds=int(np.isfinite(grid.scores[:, :, i]).any(axis=0).sum()),
             failures=int(grid.failures[:, i].sum()),
             declined=int(grid.declined[:, i].sum()),
-            coverage=float(coverage[i]),
-            tuning_configs=_tuning_configs(grid, i),
+            trials=int(trials[i]),
+            coverage=float(board.coverage[i]),
+            tuning_configs=_said(grid, i, "tuning_configs"),
+            tuning_seeds=_said(grid, i, "tuning_seeds"),
             **{name: values[i] for name, values in costs.items()},
         )
         for i, label in enumerate(grid.labels)
@@ -126,45 +133,15 @@ def leaderboard(rows: pa.Table, target_size: int | None = None, leave_out_failur
         tasks=tasks,
         target_size=target_size,
         methods=tuple(standings),
-        cells=len(dense.facts),
-        unit=dense.normalised()[1],
+        cells=len(ranked.facts),
+        all_tasks=len(grid.family_index()[0]),
+        all_cells=len(grid.facts),
+        unit=ranked.normalised()[1],
+        pareto=pareto,
     )
 
 
-def _tuning_configs(grid: Grid, label: int) -> int | None:
-    """How many configurations the label was tuned with; None where its trials do not say or do not agree."""
-    said = set(grid.rows["tuning_configs"].filter(pa.array(grid.row_label == label)).to_pylist())
+def _said(grid: Grid, label: int, column: str) -> int | None:
+    """What all trials of the label say in a column; None where they do not say or do not agree."""
+    said = set(pc.unique(grid.table[column].take(pa.array(grid.row[grid.row_label == label]))).to_pylist())
     return said.pop() if len(said) == 1 else None
-
-
-def _costs(board: Grid) -> dict[str, list[Any]]:
-    """Mean costs and source retention of each label on the cells of the board, where they were measured."""
-    shared = pc.fill_null(pc.invert(board.rows["exclusive_device"]), False).to_numpy()
-    found: dict[str, list[Any]] = {}
-    for name in COSTS:
-        usable = board.row_done & ~shared if name in NEEDS_DEVICE_ALONE else board.row_done
-        found[name] = _over_tasks(board, np.where(usable, _floats(board, name), np.nan))
-    sign = np.array([fact.sign for fact in board.facts])[board.row_cell]
-    before, after = _floats(board, "score_source_before"), _floats(board, "score_source_after")
-    usable = board.row_done & (before > 0) & (after > 0)
-    kept = np.where(sign > 0, after, before) / np.where(usable, np.where(sign > 0, before, after), np.nan)
-    return found | {"source_retention": _over_tasks(board, kept)}
-
-
-def _floats(grid: Grid, column: str) -> FloatArray:
-    """A column as floats, NaN where it is null. Shapes: (rows,)."""
-    values = pc.fill_null(grid.rows[column].cast(pa.float64(), safe=False), np.nan)
-    return np.asarray(values.to_numpy(), np.float64)
-
-
-def _over_tasks(grid: Grid, values: FloatArray) -> list[float | None]:
-    """Each label's mean of a number per row: over seeds, inside each task, then over tasks; None if unmeasured."""
-    cells = grid.mean_of(values)
-    families, family = grid.family_index()
-    means: list[float | None] = []
-    for column in cells.T:
-        measured = np.isfinite(column)
-        tasks = [column[measured & (family == index)] for index in range(len(families))]
-        by_task = [float(task.mean()) for task in tasks if len(task)]
-        means.append(float(np.mean(by_task)) if by_task else None)
-    return means

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+import math
+import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from results import display
 from results.cells import COSTS, NEEDS_DEVICE_ALONE, RETENTION, Cell
 
-MOST_REASONS: Final = 30
-MOST_KEYS: Final = 20
-KEY_LETTERS: Final = 12
 SHORT_NAME: Final = 24
 """Names up to this length are never broken over lines."""
+
+
+_LEADING: Final = re.compile(rf"[~+]?([{display.MINUS}-]?[\d,]*\.?\d+(?:e[+-]?\d+)?)")
+"""The number that a text begins with, as the page's script reads it."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,16 @@ class Item:
     order: float | None = None
     kind: str = ""
 
+    @property
+    def sorts(self) -> str | None:
+        """What a page must know to sort a number, where its text does not say it to within a hundredth."""
+        if self.order is None:
+            return None
+        said = _LEADING.match(self.text)
+        written = float(said[1].replace(",", "").replace(display.MINUS, "-")) if said else math.nan
+        close = abs(written - self.order) <= 0.01 * abs(self.order)
+        return None if close else f"{self.order:.6g}"
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -37,6 +47,16 @@ class Listing:
     columns: tuple[str, ...]
     numeric: tuple[bool, ...]
     lines: tuple[tuple[Item, ...], ...]
+
+    @property
+    def words(self) -> str:
+        """Its identity as words."""
+        return self.identity.replace("-", " ")
+
+    @property
+    def right(self) -> str:
+        """The style sheet's classes that set its columns of numbers to the right."""
+        return "".join(f" n{place}" for place, numeric in enumerate(self.numeric, start=1) if numeric)
 
 
 def listing(identity: str, columns: dict[str, bool], lines: Sequence[Sequence[Item]]) -> Listing:
@@ -62,10 +82,10 @@ def markdown_table(table: Listing) -> str:
     return "\n".join([text[0], f"|{rule}|", *text[1:]])
 
 
-def named(text: object, kind: str = "name") -> Item:
+def named(text: object, kind: str = "") -> Item:
     """A name from the rows, made safe to look at."""
     shown = display.name(text)
-    return Item(shown, kind=kind if len(shown) > SHORT_NAME else f"{kind} short")
+    return Item(shown, kind=f"{kind} long".strip() if len(shown) > SHORT_NAME else kind)
 
 
 def size_of(target_size: int | None, none: str = "not stated") -> Item:
@@ -143,6 +163,17 @@ def cost_listing(found: Sequence[Cell]) -> Listing:
     return listing("costs", columns, lines)
 
 
+def size_words(size: int | None) -> str:
+    """A target size as a title."""
+    return "all target sizes" if size is None else f"{display.plural(size, 'target example')}"
+
+
+def axis_words(column: str) -> str:
+    """A cost with its unit, as the title of an axis."""
+    units = {"adapt_seconds": "adapt time (seconds)", "training_flops": "training work (FLOP)"}
+    return units.get(column, words(column))
+
+
 def words(column: str) -> str:
     """A cost column's name as words, without its unit."""
     stem = column.removesuffix("_seconds").removesuffix("_bytes").removesuffix("_flops")
@@ -167,77 +198,3 @@ def cost_text(value: float | None, column: str) -> str:
         if column.endswith(f"_{unit}"):
             return display.scaled(value, unit)
     return display.count(value)
-
-
-def status_listing(rows: pa.Table) -> Listing:
-    """How many trials of each label ended how, for each stage."""
-    counted = Counter(zip(*(rows[name].to_pylist() for name in ("label", "stage", "status")), strict=True))
-    statuses = sorted({str(status) for _, _, status in counted}, key=lambda status: (status != "done", status))
-    places = sorted({(str(label), str(stage)) for label, stage, _ in counted})
-    numbers = {(str(label), str(stage), str(status)): number for (label, stage, status), number in counted.items()}
-    lines = []
-    for label, stage in places:
-        here = [numbers.get((label, stage, status), 0) for status in statuses]
-        marked = (
-            valued(n, display.count(n), "lacking" if n and status != "done" else "")
-            for n, status in zip(here, statuses, strict=True)
-        )
-        lines.append([named(label), named(stage), *marked])
-    return listing("statuses", {"method": False, "stage": False} | dict.fromkeys(statuses, True), lines)
-
-
-def reason_listing(rows: pa.Table) -> Listing:
-    """The first trials that are not done, with their reasons."""
-    lost = rows.filter(pc.fill_null(pc.not_equal(rows["status"], "done"), True)).slice(0, MOST_REASONS)
-    columns = {"task": False, "target examples": True, "method": False, "stage": False, "seed": True, "status": False}
-    lines = [
-        [
-            named(row["task"]),
-            size_of(row["target_size"]),
-            named(row["label"]),
-            named(row["stage"]),
-            valued(row["seed"], display.count(row["seed"])),
-            named(row["status"], "lacking"),
-            Item(display.name(row["reason"], 400), kind="words"),
-            Item(key_prefix(row["key"]), kind="letters"),
-        ]
-        for row in lost.to_pylist()
-    ]
-    return listing("reasons", columns | {"reason": False, "trial": False}, lines)
-
-
-def configuration_listing(found: Sequence[Cell], rows: pa.Table) -> Listing:
-    """What each cell was finally run with, and out of how many tried configurations."""
-    tune = rows.filter(pc.field("stage") == "tune").select(["task", "target_size", "label", "config", "status"])
-    tried: dict[tuple[object, ...], set[object]] = defaultdict(set)
-    lost: Counter[tuple[object, ...]] = Counter()
-    for task, size, label, config, status in zip(*(column.to_pylist() for column in tune.columns), strict=True):
-        tried[task, size, label].add(config)
-        lost[task, size, label] += status != "done"
-    lines = []
-    for cell in found:
-        place = (cell.task, cell.target_size, cell.label)
-        configs = "; ".join(display.name(config, 400) for config in cell.configs) or display.DASH
-        numbers = [valued(n, display.count(n)) for n in (len(tried[place]), lost[place])]
-        lines.append(
-            [named(cell.task), size_of(cell.target_size), named(cell.label), Item(configs, kind="letters"), *numbers]
-        )
-    columns = {"task": False, "target examples": True, "method": False, "configuration of the final trials": False}
-    return listing("configurations", columns | {"configurations tried": True, "tuning trials not done": True}, lines)
-
-
-def key_listing(found: Sequence[Cell]) -> Listing:
-    """The trials behind each cell, by the beginning of their keys."""
-    lines = []
-    for cell in found:
-        keys = " ".join(map(key_prefix, cell.keys[:MOST_KEYS]))
-        more = f" and {len(cell.keys) - MOST_KEYS:,} more" if len(cell.keys) > MOST_KEYS else ""
-        lines.append(
-            [named(cell.task), size_of(cell.target_size), named(cell.label), Item(keys + more, kind="letters")]
-        )
-    return listing("keys", {"task": False, "target examples": True, "method": False, "trials": False}, lines)
-
-
-def key_prefix(key: object) -> str:
-    """Enough of a trial's key to find its row."""
-    return display.name(key, 200)[:KEY_LETTERS]

@@ -1,19 +1,30 @@
-"""Two labels of a grid, task by task: the one place where a difference between two methods is made."""
+"""Labels of a grid two by two, task by task: the one place where a difference between two methods is made."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 
-from results.pivot import Grid
-from results.statistics import FloatArray, probability_better, round_significant, sign_test, signed_rank
+from results.pivot import BoolArray, Grid, IntArray
+from results.statistics import (
+    ALPHA,
+    FloatArray,
+    holm,
+    probability_better,
+    round_significant,
+    sign_test,
+    signed_rank,
+)
 
 
 @dataclass(frozen=True)
 class Pairing:
     """Differences first minus second, signed so that positive means the first is better, one per task that both have.
 
+    ``places`` (tasks,) says which of the grid's families each one is.
     ``differences`` (tasks,) are averaged over common seeds, then over a task's variants and target sizes. Where one
     method failed in more cells of a task than the other, the difference is infinite: the task is lost, whatever the
     other cells say; where both failed in as many, the cells that both finished decide, and without any it is a tie.
@@ -24,8 +35,8 @@ class Pairing:
     """
 
     differences: FloatArray
+    places: IntArray
     seed_differences: FloatArray
-    probability: float | None
     seeds: int
     unpaired_cells: int
     one_unit: bool
@@ -59,10 +70,15 @@ class Pairing:
         result = signed_rank(self.differences)
         return result.p_value, result.direction
 
+    def without(self, place: int) -> Pairing:
+        """The same without one family. The seeds, chance and cells of the whole stay as they are."""
+        kept = self.places != place
+        return replace(self, differences=self.differences[kept], places=self.places[kept])
+
 
 def pair(grid: Grid, scores: FloatArray, one_unit: bool, first: int, second: int) -> Pairing:
     """Pair two labels of a grid, given by their places. Shapes: ``scores`` (cells, seeds, labels)."""
-    a, b = scores[:, :, first], scores[:, :, second]
+    a, b = (np.ascontiguousarray(scores[:, :, label]) for label in (first, second))
     common = np.isfinite(a) & np.isfinite(b)
     size = np.where(common, np.maximum(np.abs(a), np.abs(b)), 0.0)
     gaps = np.where(common, a - b, 0.0)
@@ -86,16 +102,49 @@ def pair(grid: Grid, scores: FloatArray, one_unit: bool, first: int, second: int
 
     whole = member @ (common & finished[:, None]) == cells[:, None]
     by_seed = member @ np.where(finished[:, None], gaps, 0.0) / np.maximum(cells, 1)[:, None]
+    by_seed = round_significant(by_seed, np.broadcast_to(size_of_task[:, None], by_seed.shape))
     by_seed = np.where(whole & (cells > 0)[:, None], by_seed, np.nan)
 
-    chance = probability_better(np.where(failed_a[:, None], -np.inf, a), np.where(failed_b[:, None], -np.inf, b))
-    judged = finished | failed_a | failed_b
-    chances = (member @ np.where(judged, chance, 0.0))[compared] / (member @ judged)[compared]
     return Pairing(
         differences=differences[compared],
+        places=np.flatnonzero(compared),
         seed_differences=by_seed[compared & (net == 0) & (cells > 0)],
-        probability=float(chances.mean()) if compared.any() else None,
         seeds=int(counts[finished].min()) if finished.any() else 0,
-        unpaired_cells=int((both & ~judged).sum()),
+        unpaired_cells=int((both & ~(finished | failed_a | failed_b)).sum()),
         one_unit=one_unit,
     )
+
+
+def chance_better(grid: Grid, scores: FloatArray, first: int, second: int) -> float | None:
+    """The mean over tasks of the chance that a run of the first label beats a run of the second, over a task's cells.
+
+    None without a cell that both have. Shapes: ``scores`` (cells, seeds, labels).
+    """
+    a, b = scores[:, :, first], scores[:, :, second]
+    both = grid.covered[:, first] & grid.covered[:, second]
+    failed_a, failed_b = both & grid.failed[:, first], both & grid.failed[:, second]
+    common = np.any(np.isfinite(a) & np.isfinite(b), axis=1)
+    judged = failed_a | failed_b | (both & common)
+    if not judged.any():
+        return None
+    chance = probability_better(np.where(failed_a[:, None], -np.inf, a), np.where(failed_b[:, None], -np.inf, b))
+    families, family = grid.family_index()
+    cells = np.bincount(family[judged], minlength=len(families))
+    sums = np.bincount(family[judged], chance[judged], minlength=len(families))
+    return float((sums[cells > 0] / cells[cells > 0]).mean())
+
+
+def pair_all(grid: Grid) -> list[tuple[int, int, Pairing]]:
+    """Each two labels of a grid, by their places, in one unit where the grid has one."""
+    scores, unit = grid.normalised()
+    pairs = combinations(range(len(grid.labels)), 2)
+    return [(i, j, pair(grid, scores, unit is not None, i, j)) for i, j in pairs]
+
+
+def told_apart(pairs: Sequence[tuple[int, int, Pairing]], labels: int) -> BoolArray:
+    """Which pairs differ over tasks, Holm-adjusted over the pairs given. Shapes: (labels, labels), symmetric."""
+    adjusted = holm([pairing.test()[0] for _, _, pairing in pairs])
+    different = np.zeros((labels, labels), bool)
+    for (i, j, _), p_holm in zip(pairs, adjusted, strict=True):
+        different[i, j] = different[j, i] = p_holm is not None and p_holm < ALPHA
+    return different

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from results import figures, plots
+from results import figures, forest, plots
 from results.cells import Cell
 from results.compare import TaskComparison
 from results.display import name
 from results.errors import ResultsError
 from results.figures import PAPER
 from results.findings import findings
+from results.forest import Difference
 from results.listing import metric_words
-from results.plots import Difference
 
 MOST_TASKS = 4
 WIDTH, HEIGHT = 270, 250
@@ -51,10 +51,11 @@ def write_main_figure(rows: pa.Table, path: str | Path, baseline: str = "fine_tu
         plots.draw_scores(upper, by_task[task], look, PAPER)
         size = min(cell.target_size or 0 for cell in by_task[task])
         lines = [_difference(found.per_task, task, size, label) for label in rivals]
-        plots.draw_forest(lower, lines, look, PAPER, baseline)
+        forest.draw_forest(lower, lines, look, PAPER, baseline)
+        lower.grid(axis="y", visible=False)
         lower.set_title(f"paired difference, n = {size:,}" if size else "paired difference", loc="left", fontsize=11)
         if column:
-            lower.set_yticklabels([])
+            lower.yaxis.set_major_formatter(lambda value, position: "")
     figure.legend(
         handles=[figures.legend_line(name(label, 24), style) for label, style in look.items()],
         loc="lower center",

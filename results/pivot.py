@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -11,14 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from results.errors import ResultsError
-from results.facts import TaskFacts, task_facts
-from results.statistics import FloatArray
-from results.table import final_rows
+from results.facts import FACTS, TaskFacts, task_facts
+from results.statistics import LARGEST, FloatArray
+from results.table import is_final
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 _KEY: Final = ("task", "target_size", "label", "seed")
+_OUTCOME: Final = ("status", "score_test")
 _TIE_BREAK: Final = ("key", "attempt", "adapt_seconds", "peak_memory_bytes", "training_flops", "score_source_after")
 
 
@@ -27,8 +29,9 @@ class Grid:
     """Final scores and outcomes. A cell is one task at one target size; cells, labels and seeds are sorted.
 
     Shapes: ``scores`` (cells, seeds, labels), signed native units, NaN where a trial is absent or not done;
-    ``failures`` and ``declined`` (cells, labels), numbers of trials. ``rows`` holds one row per trial in a fixed
-    order, ``row_cell`` and ``row_label`` say where each belongs, ``row_done`` whether it is done.
+    ``failures`` and ``declined`` (cells, labels), numbers of trials. ``row`` (trials,) is the place of each trial's row
+    in ``table``, in a fixed order; ``row_cell`` and ``row_label`` say where each belongs, ``row_done`` whether it is
+    done. All grids selected from one share its table.
     """
 
     facts: tuple[TaskFacts, ...]
@@ -38,10 +41,15 @@ class Grid:
     scores: FloatArray
     failures: IntArray
     declined: IntArray
-    rows: pa.Table
+    table: pa.Table
+    row: IntArray
     row_cell: IntArray
     row_label: IntArray
     row_done: BoolArray
+
+    def rows(self, columns: Sequence[str]) -> pa.Table:
+        """These columns of the trials' rows, one row per trial in the fixed order."""
+        return self.table.select(list(columns)).take(pa.array(self.row))
 
     @property
     def failed(self) -> BoolArray:
@@ -72,7 +80,7 @@ class Grid:
             scores=self.scores[cells][:, :, labels],
             failures=self.failures[cells][:, labels],
             declined=self.declined[cells][:, labels],
-            rows=self.rows.filter(pa.array(inside)),
+            row=self.row[inside],
             row_cell=new_cell[self.row_cell[inside]],
             row_label=new_label[self.row_label[inside]],
             row_done=self.row_done[inside],
@@ -102,25 +110,33 @@ class Grid:
         return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan).reshape(shape)
 
 
+def as_grid(rows: pa.Table | Grid) -> Grid:
+    """The grid of the rows; a grid is itself, so that one pivot serves many questions. Raises: as ``pivot``."""
+    return rows if isinstance(rows, Grid) else pivot(rows)
+
+
 def pivot(rows: pa.Table) -> Grid:
     """The grid of all final, non-exploratory rows of a table; any order of the rows gives the same grid.
 
     A row without label goes by its method's name. A row without status is done if it has a score. A score that is done
-    but not finite is a failure; one that is done but null is absent.
+    but not finite, or beyond ``LARGEST`` in size, is a failure; one that is done but null is absent.
 
     Raises: ResultsError if rows have no task or label, were made under different protocols, do not agree on one of
     ``facts.ONE_PER_TASK`` for a task, give one trial twice with different results, or have scores without a direction.
     """
-    rows = final_rows(rows)
     rows = rows.set_column(rows.column_names.index("label"), "label", pc.coalesce(rows["label"], rows["method"]))
+    named = rows.select(list(dict.fromkeys((*_KEY, *_TIE_BREAK, *_OUTCOME, *FACTS))))
+    final = np.flatnonzero(is_final(rows))
+    named = named if len(final) == len(named) else named.take(pa.array(final))
     for name in ("task", "label"):
-        if rows[name].null_count:
-            key = rows.filter(pc.is_null(rows[name]))["key"][0].as_py()
+        if named[name].null_count:
+            key = named.filter(pc.is_null(named[name]))["key"][0].as_py()
             raise ResultsError(f"row {key!r} has no {name}: every final row needs a task and a label or method")
-    rows = rows.sort_by([(name, "ascending") for name in (*_KEY, *_TIE_BREAK)])
-    facts = task_facts(rows)
-    (task, tasks), (size, sizes), (label, labels), (seed, seeds) = (_codes(rows[name]) for name in _KEY)
-    is_done, is_failed, is_declined, score = _outcomes(rows)
+    facts = task_facts(named)
+    codes, (tasks, sizes, labels, seeds) = zip(*(_codes(named[name]) for name in _KEY), strict=True)
+    order = _order(named, codes)
+    (task, size, label, seed), final = (code[order] for code in codes), final[order]
+    is_done, is_failed, is_declined, score = _outcomes(named.select(list(_OUTCOME)).take(pa.array(order)))
 
     cell, cells = _pairs(task, size, len(sizes))
     shape = len(cells), len(seeds), len(labels)
@@ -129,10 +145,10 @@ def pivot(rows: pa.Table) -> Grid:
     same = (score == score[first][group]) | ~is_done
     clash = ~same | (is_done != is_done[first][group]) | (is_failed != is_failed[first][group])
     if clash.any():
-        row = int(np.flatnonzero(clash)[0])
-        given = ", ".join(f"{name} {rows[name][row].as_py()!r}" for name in _KEY)
+        row = int(order[np.flatnonzero(clash)[0]])
+        given = ", ".join(f"{name} {named[name][row].as_py()!r}" for name in _KEY)
         raise ResultsError(f"{given}: two rows with different results; leave out one of them or give it another label")
-    rows, cell, label, seed, score = rows.take(first), cell[first], label[first], seed[first], score[first]
+    final, cell, label, seed, score = final[first], cell[first], label[first], seed[first], score[first]
     is_done, is_failed, is_declined = is_done[first], is_failed[first], is_declined[first]
 
     cell_facts = tuple(facts[tasks[t]] for t, _ in cells)
@@ -145,7 +161,19 @@ def pivot(rows: pa.Table) -> Grid:
     np.add.at(failures, (cell[is_failed], label[is_failed]), 1)
     np.add.at(declined, (cell[is_declined], label[is_declined]), 1)
     target_sizes = tuple(sizes[s] for _, s in cells)
-    return Grid(cell_facts, target_sizes, labels, seeds, scores, failures, declined, rows, cell, label, is_done)
+    return Grid(cell_facts, target_sizes, labels, seeds, scores, failures, declined, rows, final, cell, label, is_done)
+
+
+def _order(rows: pa.Table, codes: Sequence[IntArray]) -> IntArray:
+    """The fixed order: by task, size, label and seed, and of one trial's rows by ``_TIE_BREAK``."""
+    order = np.lexsort(codes[::-1])
+    ordered = np.stack([code[order] for code in codes])
+    if len(order) and np.any(np.all(ordered[:, 1:] == ordered[:, :-1], axis=0)):
+        coded = {name: pa.array(code) for name, code in zip(_KEY, codes, strict=True)}
+        coded |= {name: rows[name] for name in _TIE_BREAK}
+        keys = [(name, "ascending") for name in (*_KEY, *_TIE_BREAK)]
+        order = pc.sort_indices(pa.table(coded), sort_keys=keys).to_numpy().astype(np.int64)
+    return np.asarray(order, np.int64)
 
 
 def _outcomes(rows: pa.Table) -> tuple[BoolArray, BoolArray, BoolArray, FloatArray]:
@@ -157,7 +185,7 @@ def _outcomes(rows: pa.Table) -> tuple[BoolArray, BoolArray, BoolArray, FloatArr
     )
     silent = rows["status"].is_null().to_numpy()
     scored = (says_done | silent) & measured
-    done = scored & np.isfinite(given)
+    done = scored & (np.abs(given) <= LARGEST)
     failed = (scored & ~done) | ~(says_done | says_declined | silent)
     return done, failed, says_declined, np.where(done, given, np.nan)
 
@@ -167,7 +195,7 @@ def _codes(column: pa.ChunkedArray) -> tuple[IntArray, tuple[Any, ...]]:
     values = pc.unique(column).to_pylist()
     ordered = sorted(value for value in values if value is not None) + [None] * (None in values)
     codes = pc.index_in(column, value_set=pa.array(ordered, column.type))
-    return codes.to_numpy().astype(np.int64), tuple(ordered)
+    return np.asarray(codes.to_numpy(), np.int64), tuple(ordered)
 
 
 def _pairs(first: IntArray, second: IntArray, width: int) -> tuple[IntArray, list[tuple[int, int]]]:

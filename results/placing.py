@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from results.pairing import pair
-from results.pivot import Grid
+from results.pivot import BoolArray, Grid
 from results.ranking import (
     Friedman,
     compact_letters,
@@ -23,7 +20,7 @@ from results.ranking import (
     win_matrix,
     win_rates,
 )
-from results.statistics import ALPHA, FloatArray, holm, round_significant
+from results.statistics import ALPHA, FloatArray, round_significant
 
 DRAWS: Final = 1000
 BATCH: Final = 2_000_000
@@ -47,16 +44,18 @@ class Placing:
     elo_high: float | None = None
 
 
-def placings(grid: Grid) -> tuple[list[Placing], Friedman | None]:
+def placings(grid: Grid, apart: BoolArray) -> tuple[list[Placing], Friedman | None]:
     """The place of each label, and Friedman's test. Every label must cover every cell, and there must be two or more.
+
+    ``apart`` (labels, labels) says which pairs are told apart.
 
     Labels are ranked inside each cell by their mean over seeds, failed ones last; ranks and wins are averaged inside a
     task, then over tasks. Friedman's test ranks those task means again. Intervals: two-level bootstrap, tasks then
     seeds; a task takes all its cells with it, and rivals share the drawn seeds.
     """
     scores = cell_means(grid, grid.scores)
-    families, family = grid.family_index()
-    weights = 1 / (np.bincount(family)[family] * len(families))
+    families, _ = grid.family_index()
+    weights = task_weights(grid)
     wins = win_matrix(scores, weights)
     rank = round_significant(mean_ranks(scores, weights))
     rate, rating = round_significant(win_rates(wins)), elo(wins * len(families), PRIOR_TIES)
@@ -65,7 +64,7 @@ def placings(grid: Grid) -> tuple[list[Placing], Friedman | None]:
         resampled = _resampled_wins(grid)
         ranges = np.quantile(len(grid.labels) - resampled.sum(axis=-1), [ALPHA / 2, 1 - ALPHA / 2], axis=0)
         rating_ranges = np.quantile(elo(resampled * len(families), PRIOR_TIES), [ALPHA / 2, 1 - ALPHA / 2], axis=0)
-    letters = compact_letters(_told_apart(grid), [int(i) for i in np.argsort(rank, kind="stable")])
+    letters = compact_letters(apart, [int(i) for i in np.argsort(rank, kind="stable")])
     found = [
         Placing(
             mean_rank=float(rank[i]),
@@ -81,6 +80,12 @@ def placings(grid: Grid) -> tuple[list[Placing], Friedman | None]:
         for i, middle in enumerate(_interquartile_means(grid))
     ]
     return found, friedman(-_task_means(grid, ranks(scores)))
+
+
+def task_weights(grid: Grid) -> FloatArray:
+    """The weight of each cell where every task weighs the same and its cells share that. Shapes: (cells,)."""
+    families, family = grid.family_index()
+    return np.asarray(1 / (np.bincount(family)[family] * len(families)), np.float64)
 
 
 def cell_means(grid: Grid, scores: FloatArray) -> FloatArray:
@@ -106,17 +111,6 @@ def _interquartile_means(grid: Grid) -> list[float | None]:
 
 def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
-
-
-def _told_apart(grid: Grid) -> npt.NDArray[np.bool_]:
-    """Which pairs differ: Holm-adjusted over all pairs. Shapes: (labels, labels), symmetric."""
-    scores, unit = grid.normalised()
-    pairs = list(combinations(range(len(grid.labels)), 2))
-    adjusted = holm([pair(grid, scores, unit is not None, i, j).test()[0] for i, j in pairs])
-    different = np.zeros((len(grid.labels), len(grid.labels)), bool)
-    for (i, j), p in zip(pairs, adjusted, strict=True):
-        different[i, j] = different[j, i] = p is not None and p < ALPHA
-    return different
 
 
 def _resampled_wins(grid: Grid) -> FloatArray:

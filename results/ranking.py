@@ -100,6 +100,19 @@ def critical_difference(methods: int, tasks: int, alpha: float = ALPHA) -> float
     return float(q * np.sqrt(methods * (methods + 1) / (6 * tasks)))
 
 
+def rank_z_values(mean_ranks: FloatArray, tasks: int) -> FloatArray:
+    """Entry [i, j] is (rank of i - rank of j) / sqrt(K (K + 1) / (6 N)), standard normal where no method differs.
+
+    Display only, as the critical difference: it depends on the pool.
+
+    Shapes: (methods K,) over ``tasks`` N -> (methods, methods).
+    Source: Demšar, 2006, section 3.2.2.
+    """
+    count = len(mean_ranks)
+    error = np.sqrt(count * (count + 1) / (6 * tasks))
+    return np.asarray((mean_ranks[:, None] - mean_ranks) / error, np.float64)
+
+
 def compact_letters(different: npt.NDArray[np.bool_], order: list[int]) -> list[str]:
     """Letters such that two methods share one exactly if they are not told apart. Ties need not be transitive.
 
@@ -176,15 +189,18 @@ def resampled_means(
     filled = np.where(present, flat, 0.0)
     usable: npt.NDArray[np.bool_] = np.any(present, axis=2)
     usable[~np.any(usable, axis=1)] = True
-    number = usable.sum(axis=1)
-    chances = usable / number[:, None]
-    weights = (rng.multinomial(number[drawn], chances[drawn]) if seeds else usable[drawn]).astype(np.float64)
     means = np.empty((draws, count, flat.shape[2]))
     with np.errstate(invalid="ignore"):
         plain = filled.sum(axis=1) / present.sum(axis=1)
         for task in range(count):
-            hit = drawn == task
-            chosen = weights[hit]
-            means[hit] = (chosen @ filled[task]) / (chosen @ present[task].astype(np.float64))
+            hit, kept = drawn == task, usable[task]
+            chosen = _counts(rng, int(hit.sum()), int(kept.sum())) if seeds else np.ones((1, int(kept.sum())))
+            means[hit] = (chosen @ filled[task, kept]) / (chosen @ present[task, kept].astype(np.float64))
     means = np.where(np.isnan(means), plain[drawn], means)
     return means.reshape(draws, count, *rest), drawn
+
+
+def _counts(rng: np.random.Generator, draws: int, size: int) -> FloatArray:
+    """How often each of ``size`` things is drawn in as many draws with replacement. Shapes: (draws, size)."""
+    places = rng.integers(size, size=(draws, size)) + size * np.arange(draws)[:, None]
+    return np.bincount(places.ravel(), minlength=draws * size).reshape(draws, size).astype(np.float64)

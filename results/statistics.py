@@ -21,6 +21,12 @@ ALPHA = 0.05
 DIGITS = 12
 """Significant digits to which scores and differences are rounded before they are compared or ranked."""
 
+EXACT_TASKS = 500
+"""Differences up to which the signed-rank test is exact."""
+
+EVERY_PAIR = 3000
+"""Differences up to which Hodges and Lehmann's estimate holds every pair of them at once."""
+
 
 def round_significant(values: FloatArray, scale: FloatArray | None = None) -> FloatArray:
     """Values rounded to ``DIGITS`` significant digits of ``scale`` (of themselves by default), so that ties are ties.
@@ -35,6 +41,16 @@ def round_significant(values: FloatArray, scale: FloatArray | None = None) -> Fl
     return np.where(usable, np.rint(np.where(usable, values, 0.0) * power) / power, values) + 0.0
 
 
+LARGEST = 1e100
+"""The largest score that counts as one; beyond, the squares of squares that estimates need are no numbers."""
+
+
+@lru_cache(maxsize=4096)
+def t_quantile(degrees_of_freedom: float, confidence: float = 1 - ALPHA) -> float:
+    """Half the width of a two-sided t interval, in standard errors."""
+    return float(stats.t.isf((1 - confidence) / 2, degrees_of_freedom))
+
+
 @dataclass(frozen=True)
 class MeanEstimate:
     """An estimated mean difference, its standard error, and the degrees of freedom of that error."""
@@ -45,7 +61,7 @@ class MeanEstimate:
 
     def interval(self, confidence: float = 1 - ALPHA) -> tuple[float, float]:
         """The two-sided t interval."""
-        half = float(stats.t.isf((1 - confidence) / 2, self.degrees_of_freedom)) * self.standard_error
+        half = t_quantile(self.degrees_of_freedom, confidence) * self.standard_error
         return self.mean - half, self.mean + half
 
     def p_value(self) -> float | None:
@@ -86,8 +102,10 @@ def mean_of_sample(differences: FloatArray) -> MeanEstimate | None:
     sample = differences[np.isfinite(differences)]
     if len(sample) < 2:
         return None
-    error = float(sample.std(ddof=1)) / math.sqrt(len(sample))
-    return MeanEstimate(float(sample.mean()), error, len(sample) - 1.0)
+    unit = _unit(sample)
+    sample = sample / unit
+    error = 0.0 if np.ptp(sample) == 0 else float(sample.std(ddof=1)) / math.sqrt(len(sample))
+    return MeanEstimate(float(sample.mean()) * unit, error * unit, len(sample) - 1.0)
 
 
 def mean_of_fixed_tasks(differences: FloatArray) -> MeanEstimate | None:
@@ -99,17 +117,37 @@ def mean_of_fixed_tasks(differences: FloatArray) -> MeanEstimate | None:
     Shapes: (tasks, seeds), NaN where a seed is absent.
     Source: Satterthwaite, 1946.
     """
-    present = np.isfinite(differences)
-    seeds = present.sum(axis=1)
+    unit = _unit(differences)
+    seeds, means, spread = over_seeds(differences / unit)
     if len(seeds) == 0 or seeds.min() < 2:
         return None
-    filled = np.where(present, differences, 0.0)
-    means = filled.sum(axis=1) / seeds
-    residuals = np.where(present, filled - means[:, None], 0.0)
-    variances = (residuals**2).sum(axis=1) / (seeds - 1) / seeds
+    variances = spread / seeds
     total = float(variances.sum())
     freedom = total**2 / float((variances**2 / (seeds - 1)).sum()) if total > 0 else float((seeds - 1).sum())
-    return MeanEstimate(float(means.mean()), math.sqrt(total) / len(means), freedom)
+    return MeanEstimate(float(means.mean()) * unit, math.sqrt(total) / len(means) * unit, freedom)
+
+
+def _unit(values: FloatArray) -> float:
+    """A power of two of the size of the largest value: in that unit no square overflows, and nothing is rounded."""
+    largest = float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
+    return math.ldexp(1.0, math.frexp(largest)[1] - 1) if largest > 0 else 1.0
+
+
+def over_seeds(differences: FloatArray) -> tuple[npt.NDArray[np.int64], FloatArray, FloatArray]:
+    """Per task its number of seeds, their mean and their variance (ddof 1), NaN below one and two seeds.
+
+    Equal numbers have exactly that mean and no variance, which their floating-point sum need not give.
+
+    Shapes: (tasks, seeds), NaN where a seed is absent -> (tasks,) each.
+    """
+    present = np.isfinite(differences)
+    seeds = present.sum(axis=1)
+    largest = np.where(present, differences, -np.inf).max(axis=1, initial=-np.inf)
+    alike = (largest == np.where(present, differences, np.inf).min(axis=1, initial=np.inf)) & (seeds > 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = np.where(alike, largest, np.where(present, differences, 0.0).sum(axis=1) / seeds)
+        residuals = np.where(present & ~alike[:, None], differences - means[:, None], 0.0)
+        return seeds, means, np.where(seeds > 1, (residuals**2).sum(axis=1) / (seeds - 1), np.nan)
 
 
 @dataclass(frozen=True)
@@ -123,10 +161,11 @@ class SignedRank:
 
 
 def signed_rank(differences: FloatArray) -> SignedRank:
-    """The exact two-sided signed-rank test, conditional on ties, zero differences dropped.
+    """The two-sided signed-rank test, conditional on ties, zero differences dropped.
 
-    The distribution of the rank sum is built by convolution over the tasks, so it is exact for any number of them. No
-    difference at all gives p = 1. Infinite differences take the largest rank.
+    Exact up to ``EXACT_TASKS`` differences: the distribution of the rank sum is built by convolution over the tasks.
+    Beyond, normal with the variance of these ranks. No difference at all gives p = 1. Infinite differences take the
+    largest rank.
 
     Shapes: (tasks,), rounded, without NaN.
     Source: Wilcoxon, 1945; zeros shared out for display as in Demšar, 2006, section 3.1.3.
@@ -135,16 +174,35 @@ def signed_rank(differences: FloatArray) -> SignedRank:
     zeros = float(ranks[differences == 0].sum()) / 2
     nonzero = differences[differences != 0]
     doubled = np.rint(2 * stats.rankdata(np.abs(nonzero))).astype(np.int64)
-    chances = np.ones(1)
-    for rank in doubled:
-        chances = 0.5 * (np.pad(chances, (0, rank)) + np.pad(chances, (rank, 0)))
     plus, minus = int(doubled[nonzero > 0].sum()), int(doubled[nonzero < 0].sum())
     return SignedRank(
         plus=float(ranks[differences > 0].sum()) + zeros,
         minus=float(ranks[differences < 0].sum()) + zeros,
         direction=int(np.sign(plus - minus)),
-        p_value=min(1.0, 2 * float(chances[: min(plus, minus) + 1].sum())),
+        p_value=min(1.0, 2 * _chance_of_sum(doubled, min(plus, minus))),
     )
+
+
+def _chance_of_sum(ranks: npt.NDArray[np.int64], most: int) -> float:
+    """The chance that a sum of ranks, each in it or not with equal chance, is ``most`` or less. Ranks are doubled."""
+    if len(ranks) > EXACT_TASKS:
+        middle, deviation = float(ranks.sum()) / 2, math.sqrt(float((ranks.astype(np.float64) ** 2).sum())) / 2
+        return float(stats.norm.cdf((most + 1 - middle) / deviation))
+    step = 2 if not (ranks % 2).any() else 1
+    return float(_chances(tuple(np.sort(ranks // step).tolist()))[: most // step + 1].sum())
+
+
+@lru_cache(maxsize=64)
+def _chances(ranks: tuple[int, ...]) -> FloatArray:
+    """The chance of each sum of the ranks that a fair coin picks. Shapes: (ranks,) -> (sum of the ranks + 1,)."""
+    chances = np.zeros(sum(ranks) + 1)
+    chances[0], top = 1.0, 0
+    for rank in ranks:
+        before = chances[: top + 1].copy()
+        chances[rank : rank + top + 1] += before
+        chances[: rank + top + 1] *= 0.5
+        top += rank
+    return chances
 
 
 def sign_test(wins: int, losses: int) -> float:
@@ -179,8 +237,28 @@ def hodges_lehmann(differences: FloatArray) -> float | None:
     sample = differences[np.isfinite(differences)]
     if len(sample) == 0:
         return None
+    if len(sample) > EVERY_PAIR:
+        return _median_of_averages(np.sort(sample))
     first, second = np.triu_indices(len(sample))
     return float(np.median((sample[first] + sample[second]) / 2))
+
+
+def _median_of_averages(ordered: FloatArray) -> float:
+    """The same by bisection, to rounding, in memory that grows with the sample and not with its pairs."""
+    count = len(ordered)
+    pairs, place = count * (count + 1) // 2, np.arange(count)
+
+    def smallest(rank: int) -> float:
+        low, high = float(ordered[0]), float(ordered[-1])
+        for _ in range(100):
+            middle = low + (high - low) / 2
+            if middle in (low, high):
+                break
+            partners = np.searchsorted(ordered, 2 * middle - ordered, side="right")
+            low, high = (low, middle) if np.maximum(partners - place, 0).sum() >= rank else (middle, high)
+        return high
+
+    return (smallest((pairs + 1) // 2) + smallest(pairs // 2 + 1)) / 2
 
 
 def probability_better(first: FloatArray, second: FloatArray) -> FloatArray:
@@ -190,7 +268,11 @@ def probability_better(first: FloatArray, second: FloatArray) -> FloatArray:
     run is minus infinity.
     Source: Agarwal et al., 2021, arXiv 2108.13264, "probability of improvement".
     """
-    left, right = first[:, :, None], second[:, None, :]
-    pairs = (~np.isnan(left) & ~np.isnan(right)).sum(axis=(1, 2))
-    won = (left > right).sum(axis=(1, 2)) + 0.5 * (left == right).sum(axis=(1, 2))
+    left, right = ~np.isnan(first), ~np.isnan(second)
+    # Absent runs stand above all others, where they change no other run's rank. A run's rank among all runs, less its
+    # rank among its own, is the number of rivals that it beats, ties half.
+    own, rival = np.where(left, first, np.inf), np.where(right, second, np.inf)
+    everyone = stats.rankdata(np.concatenate([own, rival], axis=1), axis=1)[:, : own.shape[1]]
+    won = np.where(left, everyone - stats.rankdata(own, axis=1), 0.0).sum(axis=1)
+    pairs = left.sum(axis=1) * right.sum(axis=1)
     return np.where(pairs > 0, won / np.maximum(pairs, 1), np.nan)

@@ -38,14 +38,19 @@ def read_attempts(folder: str | Place, columns: Sequence[str] = tuple(SCHEMA.nam
     gathered = gather(place(folder), columns)
     for path, reason in gathered.damaged:
         warnings.warn(f"{path}: not a readable ledger file, left out ({reason})", stacklevel=2)
-    rows = distinct(gathered.rows)
-    return rows.sort_by([(name, "ascending") for name in ORDER if name in rows.column_names])
+    return ordered(distinct(gathered.rows))
+
+
+def ordered(rows: pa.Table) -> pa.Table:
+    """The same rows in the fixed order ``ORDER``; copied only where they are not in it."""
+    keys = [(name, "ascending") for name in ORDER if name in rows.column_names]
+    places = np.asarray(pc.sort_indices(rows, sort_keys=keys), np.int64)
+    return rows if np.all(places[1:] > places[:-1]) else rows.take(pa.array(places))
 
 
 def distinct(attempts: pa.Table) -> pa.Table:
     """The rows without those that were found twice. Keeps their order."""
-    codes = _codes(attempts["key"])
-    if len(codes) == len(np.unique(codes)):
+    if _all_differ(attempts["key"]):
         return attempts
     columns = [name for name in COMMITTED if name in attempts.column_names]
     numbered = attempts.select(columns).append_column("row", pa.array(np.arange(len(attempts))))
@@ -58,6 +63,8 @@ def latest(attempts: pa.Table) -> pa.Table:
 
     Of equal attempts, which only a fault leaves, the one that finished first.
     """
+    if _all_differ(attempts["key"]):
+        return attempts
     attempt = _integers(attempts["attempt"], 0)
     done = np.asarray(pc.equal(attempts["status"], "done").fill_null(False))
     finished = np.full(len(attempts), NEVER)
@@ -67,6 +74,10 @@ def latest(attempts: pa.Table) -> pa.Table:
     order = np.lexsort((finished, np.where(done, attempt, -attempt), ~done, codes))
     first = order[np.diff(codes[order], prepend=-1) != 0]
     return attempts.take(pa.array(np.sort(first), pa.int64()))
+
+
+def _all_differ(keys: pa.ChunkedArray) -> bool:
+    return bool(pc.count_distinct(keys, mode="all").as_py() == len(keys))
 
 
 def _codes(texts: pa.ChunkedArray) -> np.ndarray:
@@ -89,7 +100,14 @@ def read(folder: str | Place) -> pa.Table:
 
 def final_rows(rows: pa.Table) -> pa.Table:
     """The rows that may enter a comparison: final stage, not exploratory."""
-    return rows.filter((pc.field("stage") == "final") & ~pc.field("exploratory"))
+    wanted = is_final(rows)
+    return rows if wanted.all() else rows.filter(pa.array(wanted))
+
+
+def is_final(rows: pa.Table) -> np.ndarray:
+    """Which rows may enter a comparison. Shapes: (rows,)."""
+    final = pc.and_(pc.equal(rows["stage"], "final"), pc.invert(rows["exploratory"]))
+    return np.asarray(final.fill_null(False), bool)
 
 
 WRITERS = (".parquet", ".csv", ".arrow")

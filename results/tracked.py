@@ -73,6 +73,7 @@ def tracked_leaderboard(project: str, campaign: dict[str, Any], rows: pa.Table) 
     except ResultsError:
         return None
     standings = board.pop("methods")
+    del board["pareto"]  # a tracker's summary holds single values
     header = tuple(Standing.__dataclass_fields__)
     lines = tuple(tuple(standing[name] for name in header) for standing in standings)
     suite = str(campaign["suite"]["name"])

@@ -84,7 +84,7 @@ def test_fixed_question_asks_about_other_seeds(rows_of):
     assert fixed.p_value == pytest.approx(stats.ttest_rel([0.3, 0.5, 0.6], [0.1, 0.2, 0.4]).pvalue)
     assert fixed.verdict == "better"
     assert (population.interval_low, population.smallest_detectable, population.verdict) == (None, None, "undecided")
-    assert "1 tasks cannot decide" in population.note
+    assert "1 task cannot decide" in population.note
 
 
 def test_sums_in_another_order_are_ties(rows_of):
@@ -97,6 +97,14 @@ def test_sums_in_another_order_are_ties(rows_of):
     cells = {("t", size, label): [0.5] for size in (5, 6, 7) for label in ("base", "good")}
     cells |= {("t", 5, "good"): [0.6], ("t", 6, "good"): [0.7], ("t", 7, "good"): [0.2]}
     assert headline(rows_of(cells), "good").ties == 1
+
+
+def test_differences_that_do_not_vary_prove_nothing(rows_of):
+    """Equal differences on all seeds, whatever their rounding, give the fixed question no p value and no verdict."""
+    for base in ([0.1, 0.2, 0.7], [0.2, 0.2, 0.2]):
+        good = [round(score + 0.2, 1) for score in base]
+        found = headline(rows_of({("t", 5, "base"): base, ("t", 5, "good"): good}), "good", "fixed")
+        assert (found.mean_difference, found.p_value, found.verdict) == (pytest.approx(0.2), None, "undecided")
 
 
 def test_fixed_question_takes_whole_seeds(rows_of):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -20,72 +18,7 @@ from results.errors import ResultsError
 from results.findings import findings
 from results.picture import write_main_figure
 from results.report import write_report
-
-Row = dict[str, object]
-Change = Callable[[Row], None]
-
-GAINS = {"fine_tuning": 0.0, "pac": 0.1, "scratch": -0.4}
-TASKS = {"digits": ("accuracy", True), "friedman1(shift=2.0)": ("rmse", False)}
-HOSTILE = (
-    "<script>alert(1)</script>",
-    "\"double\" & 'single' </style> $x^2$",
-    "\u202egnp.evil\u202c",
-    "x" * 300,
-    "a | b `c` [d](e) <i>",
-    "שלום\nnew line\x00",
-)
-
-
-def campaign(
-    gains: dict[str, float] = GAINS,
-    tasks: dict[str, tuple[str, bool]] = TASKS,
-    sizes: tuple[int | None, ...] = (25, 100),
-    seeds: int = 3,
-    change: Change | None = None,
-) -> list[Row]:
-    """Rows of a small finished campaign: two tuned configurations, the first selected, then the final seeds."""
-    rows = []
-    for task, (metric, higher) in tasks.items():
-        for size in sizes:
-            for label, gain in gains.items():
-                for stage, seed in [("tune", 10000), *(("final", seed) for seed in range(seeds))]:
-                    noise = 0.01 * ((7 * seed + len(label) + (size or 0)) % 5)
-                    score = (0.6 + gain if higher else 1.4 - gain) + noise
-                    row: Row = {
-                        "key": f"{task}/{size}/{label}/{stage}/{seed}",
-                        "pair_key": f"{task}/{size}/{seed}",
-                        "schema_version": 1,
-                        "suite": "quick",
-                        "protocol": 1,
-                        "stage": stage,
-                        "exploratory": False,
-                        "task": task,
-                        "data_hash": "d1",
-                        "target_size": size,
-                        "method": label,
-                        "label": label,
-                        "config": json.dumps({"learning_rate": 0.01}),
-                        "seed": seed,
-                        "status": "done",
-                        "metric": metric,
-                        "higher_is_better": higher,
-                        "score_validation": score,
-                        "score_test": score if stage == "final" else None,
-                        "score_source_before": 0.9,
-                        "score_source_after": 0.7 + noise,
-                        "trained_parameters": 100 * (1 + len(label)),
-                        "adapt_seconds": 2.0,
-                        "exclusive_device": False,
-                        "commit": "c0ffee",
-                        "dirty": False,
-                        "host": "alpha",
-                        "versions": {"torch": "2.13.0"},
-                        "extra": {},
-                    }
-                    if change:
-                        change(row)
-                    rows.append(row)
-    return rows
+from tests.results.campaigns import HOSTILE, TASKS, Change, Row, anchored, campaign
 
 
 def report(folder: Path, rows: list[Row] | pa.Table, **options: object) -> tuple[str, str]:
@@ -115,13 +48,15 @@ class Page(HTMLParser):
         return [attributes["id"] or "" for tag, attributes in self.elements if "id" in attributes and tag in HTML_TAGS]
 
 
-HTML_TAGS = {"section", "table", "div", "main", "nav"}
+HTML_TAGS = {"section", "table", "div", "main", "nav", "figure"}
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, Path]:
     folder = tmp_path_factory.mktemp("report")
-    html, text = report(folder, campaign(), title="Suite quick", campaigns=[{"name": "quick", "protocol": 1}])
+    html, text = report(
+        folder, campaign(change=anchored), title="Suite quick", campaigns=[{"name": "quick", "protocol": 1}]
+    )
     return html, text, folder
 
 
@@ -132,17 +67,25 @@ def test_page_has_every_part(made: tuple[str, str, Path]) -> None:
         "score-by-size",
         "difference-over-tasks",
         "difference-by-task",
-        "score-by-trained-parameters",
-        "source-retention",
         "leaderboard",
+        "critical-difference",
+        "win-rates",
+        "performance-profile",
+        "pareto",
+        "score-by-cost",
+        "source-retention",
+        "tuning-curve",
         "score-table",
         "cost-table",
         "failures",
+        "sensitivity",
+        "power",
         "configuration-table",
         "provenance",
     }
     assert sections <= set(Page(html).ids())
-    assert html.count('<p class="read">') >= html.count('<div class="panels">') == 4
+    for part in re.findall(r"<section.*?</section>", html, re.DOTALL):
+        assert '<div class="panels">' not in part or '<p class="read">' in part
     for words in ("c0ffee", "torch 2.13.0", "alpha", "learning_rate", "d1", "What these rows do not show"):
         assert words in html
         assert words in text
@@ -203,10 +146,10 @@ def test_numbers_lead_to_trials(made: tuple[str, str, Path]) -> None:
 
 def test_same_rows_give_same_bytes(made: tuple[str, str, Path], tmp_path: Path) -> None:
     """Shuffled rows give the same files, byte for byte, and nothing else is left in the folder."""
-    shuffled = campaign()[::-1]
+    shuffled = campaign(change=anchored)[::-1]
     report(tmp_path, shuffled[5:] + shuffled[:5], title="Suite quick", campaigns=[{"protocol": 1, "name": "quick"}])
     names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == ["leaderboard.csv", "leaderboard.parquet", "report.html", "report.md"]
+    assert names == ["leaderboard.csv", "leaderboard.parquet", "report.html", "report.md", "report.tex"]
     for file in names:
         assert (tmp_path / file).read_bytes() == (made[2] / file).read_bytes(), file
 
@@ -316,7 +259,7 @@ def test_bare_foreign_rows(tmp_path: Path) -> None:
     html, text = report(tmp_path, rows)
     assert "No source score was measured" in html
     assert "source-retention" not in html
-    assert "score-by-trained-parameters" not in html
+    assert not {"score-by-cost", "pareto", "tuning-curve"} & set(Page(html).ids())
     assert "not stated" in text
 
 
@@ -375,3 +318,89 @@ def test_values_as_text() -> None:
     assert interval(None, 1.0) == "–"
     assert name("a\u202eb") == "a\u27e8U+202E\u27e9b"
     assert markdown("fine_tuning [1, 2] <b> a|b _x_") == r"fine_tuning [1, 2] &lt;b> a&#124;b \_x\_"
+
+
+ONE_TASK = {"digits": TASKS["digits"]}
+FOREIGN = {"task", "method", "seed", "score_test", "higher_is_better", "stage", "exploratory"}
+FOREIGN |= {"schema_version", "key", "pair_key", "suite", "protocol"}
+
+
+def pac_failed(row: Row) -> None:
+    if row["label"] == "pac":
+        row |= {"status": "failed", "reason": "ValueError: planted", "score_test": None, "score_validation": None}
+
+
+def tied(row: Row) -> None:
+    row |= {"score_test": 0.5 if row["stage"] == "final" else None, "score_validation": 0.5}
+
+
+def strange(row: Row) -> None:
+    if row["stage"] == "final" and row["seed"] == 0:
+        row["score_test"] = float("nan") if row["label"] == "pac" else float("inf")
+    row |= {"score_source_after": float("nan"), "adapt_seconds": float("inf"), "trained_parameters": 0}
+
+
+def immense(row: Row) -> None:
+    row["score_test"] = 1e300 * (1 + int(str(row["seed"]))) if row["stage"] == "final" else None
+
+
+def foreign() -> list[Row]:
+    rows = [row for row in campaign(sizes=(None,)) if row["stage"] == "final"]
+    return [{k: v for k, v in row.items() if k in FOREIGN} | {"key": str(i)} for i, row in enumerate(rows)]
+
+
+def incomplete() -> list[Row]:
+    rows = campaign(tasks={f"t{place}": ("accuracy", True) for place in range(6)}, sizes=(25,))
+    absent = {"pac": {"t1", "t2"}, "scratch": {"t1", "t2", "t3", "t4", "t5"}}
+    return [row for row in rows if row["task"] not in absent.get(str(row["label"]), set())]
+
+
+ODD = {
+    "one task": (campaign(tasks=ONE_TASK, change=anchored), "one task says nothing about others"),
+    "one seed": (campaign(seeds=1, change=anchored), "There is a single seed, so no score has an interval."),
+    "one of each": (campaign(tasks=ONE_TASK, seeds=1, sizes=(25,)), "without an interval: so few trials give none"),
+    "all ties": (campaign(change=tied), "won 0, tied 2 and lost 0 of 2 tasks"),
+    "always failed": (campaign(change=pac_failed), "12 final trials failed"),
+    "not finite": (campaign(change=strange), "12 final trials are done with a score that is not finite"),
+    "immense": (campaign(change=immense), "these rows do not decide"),
+    "foreign": (foreign(), "No source score was measured"),
+    "incomplete": (incomplete(), "scratch: Only 1 of 6 tasks have both labels."),
+    "no size": (campaign(sizes=(-5, 0)), "target sizes -5, 0"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_rows_give_honest_pages(name: str, tmp_path: Path) -> None:
+    """Whatever rows lack, all pages are made, say it, and hold no number that is none."""
+    rows, words = ODD[name]
+    html, text = report(tmp_path, rows)
+    body = re.sub(r"<(script|style)>.*?</\1>", "", html, flags=re.DOTALL)
+    for page in ("".join(Page(body).text), text, (tmp_path / "report.tex").read_text("utf-8")):
+        assert not re.search(r"\b(nan|inf|None)\b", page), page
+    assert words in "".join(Page(body).text)
+    assert not re.search(r'="[^"]*\b(nan|inf)\b', body)
+
+
+def test_latex_is_text(tmp_path: Path) -> None:
+    """In LaTeX nothing in a name is a command, and nothing is beyond what its usual fonts hold."""
+    gains = {"fine_tuning": 0.0} | {label: 0.01 * place for place, label in enumerate((*HOSTILE, "50%_$x$^{#}\\input"))}
+    report(tmp_path, campaign(gains))
+    tex = (tmp_path / "report.tex").read_text("utf-8")
+    assert r"50\%\_\$x\$\textasciicircum{}\{\#\}\textbackslash{}input" in tex
+    assert r"\textless{}script\textgreater{}" in tex
+    assert re.fullmatch(r"[\x0a\x20-\x7e\xc0-\xff]*", tex)
+    for table in re.findall(r"\\begin{tabular}{([lr]+)}(.*?)\\end{tabular}", tex, re.DOTALL):
+        for line in table[1].splitlines():
+            if line.endswith(r"\\"):
+                assert len(re.findall(r"(?<!\\)&", line)) == len(table[0]) - 1
+    assert tex.count("{") - tex.count(r"\{") == tex.count("}") - tex.count(r"\}")
+
+
+def test_many_tasks_fit_on_a_page(tmp_path: Path) -> None:
+    """Twelve methods on fifty tasks give a page of at most three megabytes, which says what it does not draw."""
+    gains = {"fine_tuning": 0.0} | {f"method_{place}": 0.01 * place for place in range(11)}
+    tasks = {f"task_{place:02d}": ("accuracy", True) for place in range(50)}
+    html, _ = report(tmp_path, campaign(gains, tasks, seeds=2))
+    assert len(html.encode()) <= 3_000_000
+    assert "Drawn: the first 8 of 50 tasks by name. All are in" in html
+    assert len(re.findall(r'<figure class="panel" id="score-\d', html)) == 8
