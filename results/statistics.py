@@ -41,6 +41,10 @@ def round_significant(values: FloatArray, scale: FloatArray | None = None) -> Fl
     return np.where(usable, np.rint(np.where(usable, values, 0.0) * power) / power, values) + 0.0
 
 
+LARGEST = 1e100
+"""The largest score that counts as one; beyond, the squares of squares that estimates need are no numbers."""
+
+
 @lru_cache(maxsize=4096)
 def t_quantile(degrees_of_freedom: float, confidence: float = 1 - ALPHA) -> float:
     """Half the width of a two-sided t interval, in standard errors."""
@@ -98,8 +102,10 @@ def mean_of_sample(differences: FloatArray) -> MeanEstimate | None:
     sample = differences[np.isfinite(differences)]
     if len(sample) < 2:
         return None
+    unit = _unit(sample)
+    sample = sample / unit
     error = 0.0 if np.ptp(sample) == 0 else float(sample.std(ddof=1)) / math.sqrt(len(sample))
-    return MeanEstimate(float(sample.mean()), error, len(sample) - 1.0)
+    return MeanEstimate(float(sample.mean()) * unit, error * unit, len(sample) - 1.0)
 
 
 def mean_of_fixed_tasks(differences: FloatArray) -> MeanEstimate | None:
@@ -111,13 +117,20 @@ def mean_of_fixed_tasks(differences: FloatArray) -> MeanEstimate | None:
     Shapes: (tasks, seeds), NaN where a seed is absent.
     Source: Satterthwaite, 1946.
     """
-    seeds, means, spread = over_seeds(differences)
+    unit = _unit(differences)
+    seeds, means, spread = over_seeds(differences / unit)
     if len(seeds) == 0 or seeds.min() < 2:
         return None
     variances = spread / seeds
     total = float(variances.sum())
     freedom = total**2 / float((variances**2 / (seeds - 1)).sum()) if total > 0 else float((seeds - 1).sum())
-    return MeanEstimate(float(means.mean()), math.sqrt(total) / len(means), freedom)
+    return MeanEstimate(float(means.mean()) * unit, math.sqrt(total) / len(means) * unit, freedom)
+
+
+def _unit(values: FloatArray) -> float:
+    """A power of two of the size of the largest value: in that unit no square overflows, and nothing is rounded."""
+    largest = float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
+    return math.ldexp(1.0, math.frexp(largest)[1] - 1) if largest > 0 else 1.0
 
 
 def over_seeds(differences: FloatArray) -> tuple[npt.NDArray[np.int64], FloatArray, FloatArray]:
@@ -175,8 +188,8 @@ def _chance_of_sum(ranks: npt.NDArray[np.int64], most: int) -> float:
     if len(ranks) > EXACT_TASKS:
         middle, deviation = float(ranks.sum()) / 2, math.sqrt(float((ranks.astype(np.float64) ** 2).sum())) / 2
         return float(stats.norm.cdf((most + 1 - middle) / deviation))
-    step = 1 if (ranks % 2).any() else 2
-    return float(_chances(tuple(sorted((ranks // step).tolist())))[: most // step + 1].sum())
+    step = 2 if not (ranks % 2).any() else 1
+    return float(_chances(tuple(np.sort(ranks // step).tolist()))[: most // step + 1].sum())
 
 
 @lru_cache(maxsize=64)
@@ -255,10 +268,11 @@ def probability_better(first: FloatArray, second: FloatArray) -> FloatArray:
     run is minus infinity.
     Source: Agarwal et al., 2021, arXiv 2108.13264, "probability of improvement".
     """
-    chances = np.full(len(first), np.nan)
-    for task, (left, right) in enumerate(zip(first, second, strict=True)):
-        ours, theirs = left[~np.isnan(left)], np.sort(right[~np.isnan(right)])
-        if len(ours) and len(theirs):
-            below = np.searchsorted(theirs, ours, "left") + np.searchsorted(theirs, ours, "right")
-            chances[task] = below.sum() / (2 * len(ours) * len(theirs))
-    return chances
+    left, right = ~np.isnan(first), ~np.isnan(second)
+    # Absent runs stand above all others, where they change no other run's rank. A run's rank among all runs, less its
+    # rank among its own, is the number of rivals that it beats, ties half.
+    own, rival = np.where(left, first, np.inf), np.where(right, second, np.inf)
+    everyone = stats.rankdata(np.concatenate([own, rival], axis=1), axis=1)[:, : own.shape[1]]
+    won = np.where(left, everyone - stats.rankdata(own, axis=1), 0.0).sum(axis=1)
+    pairs = left.sum(axis=1) * right.sum(axis=1)
+    return np.where(pairs > 0, won / np.maximum(pairs, 1), np.nan)
