@@ -19,7 +19,7 @@ CLASSES = 10
 IMAGE, CANVAS, FEATURES = 8, 10, 32
 SOURCE_TRAIN, SOURCE_TEST, TARGET_POOL = 600, 200, 500
 COPIES = 4
-DEGREES, NOISE = 45.0, 0.5
+DEGREES, NOISE = 45.0, 0.4
 """Of the domains `rotated` and `noisy` at strength 1; at strength 1 `inverted` is the exact negative."""
 
 
@@ -31,7 +31,7 @@ class DigitsNewDomain(Task):
     but fixed place on a slightly larger canvas. Source: all ten classes as scanned, 600 images to train on, each at 4
     places, and 200 to test on. Target: other images in another `domain`, a pool of 500 and a test of 497, each at one
     place: `inverted`, x + strength * (1 - 2x) for a grey value x; `rotated`, turned by 45 * strength degrees with
-    linear interpolation; `noisy`, with N(0, 0.5 * strength) added to each grey value. Strength 0 is the source's
+    linear interpolation; `noisy`, with N(0, 0.4 * strength) added to each grey value. Strength 0 is the source's
     domain. No image is in two splits. The metric is the accuracy.
     Shapes: inputs (examples, 1, 10, 10), float32, in [0, 1] where nothing was added; targets (examples,), int64. The
     network has two convolutions with GroupNorm, the maximum of each feature over the image, and a linear head.

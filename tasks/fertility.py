@@ -100,7 +100,10 @@ def _examples(rates: np.ndarray, years: range) -> Examples:
     now = np.array(years) - FIRST
     inputs = np.stack([rates[:, now + offset] for offset in PAST], -1).reshape(-1, len(PAST))
     targets = (rates[:, now + HORIZON] - rates[:, now]).reshape(-1)
-    return {"inputs": torch.from_numpy(inputs.astype(np.float32)), "targets": torch.from_numpy(targets.astype(np.float32))}
+    return {
+        "inputs": torch.from_numpy(inputs.astype(np.float32)),
+        "targets": torch.from_numpy(targets.astype(np.float32)),
+    }
 
 
 def _block(inputs: int) -> nn.Module:

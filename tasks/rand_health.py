@@ -42,7 +42,7 @@ class RandHealth(Task):
     version = "1"
     metric = "rmse"
     higher_is_better = False
-    recipe = Recipe(learning_rate=1e-3, batch_size=32, schedule="cosine", source_steps=1500)
+    recipe = Recipe(learning_rate=2e-4, batch_size=32, schedule="cosine", source_steps=2500)
     source_fields = ()
 
     health: str = setting("poor", options=("poor", "good"))
@@ -76,7 +76,9 @@ class RandHealth(Task):
 
     def network(self) -> nn.Module:
         return nn.Sequential(
-            OrderedDict(block1=_block(len(INPUTS)), block2=_block(WIDTH), block3=_block(WIDTH), head=nn.Linear(WIDTH, 1))
+            OrderedDict(
+                block1=_block(len(INPUTS)), block2=_block(WIDTH), block3=_block(WIDTH), head=nn.Linear(WIDTH, 1)
+            )
         )
 
     @staticmethod
