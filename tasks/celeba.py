@@ -1,10 +1,11 @@
 """Attributes of faces: from the first twenty of CelebA to the other twenty. The data are the user's own copy.
 
-An example: a face of 32 x 32 pixels, red, green and blue; targets: 20 numbers of 0 or 1, a 1 where it has the attribute.
+An example: a face of 32 x 32 pixels, red, green and blue; targets: 20 numbers, 1 where it has the attribute, else 0.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +30,8 @@ class CelebA(Task):
     Data: read from `folder` as published (Liu and others, 2015): the pictures in img_align_celeba/, the attributes in
     list_attr_celeba.txt, the parts in list_eval_partition.txt (0 training, 1 validation, 2 test; no person is in two).
     Source: the first 20 attributes in the file's order, on `images` pictures of the training part and, to test, the
-    tenth as many that follow. Target: the other 20; the pool is from the validation part, the test from the test part, a
-    fifth of `images` each. Which attributes the paper of PAC took is not known. The metric is the accuracy over all
+    tenth as many that follow. Target: the other 20; the pool is from the validation part, the test from the test part,
+    a fifth of `images` each. Which attributes the paper of PAC took is not known. The metric is the accuracy over all
     pictures and attributes.
     Shapes: inputs (examples, 3, size, size), uint8; targets (examples, 20), float32. `network`: "small" has three
     convolutions; "resnet18" is the paper's (He and others, 2016), with GroupNorm for BatchNorm.
@@ -75,9 +76,7 @@ class CelebA(Task):
     def network(self) -> nn.Module:
         if self.network_size == "small":
             widths = (3, 16, 32, 64)
-            blocks = [
-                nn.Sequential(*_norm(a, b, stride=2), nn.ReLU()) for a, b in zip(widths, widths[1:], strict=False)
-            ]
+            blocks = [nn.Sequential(*_norm(a, b, stride=2), nn.ReLU()) for a, b in itertools.pairwise(widths)]
         else:
             blocks = [nn.Sequential(*_norm(3, 64, stride=2), nn.ReLU(), nn.MaxPool2d(3, 2, 1))]
             for inputs, outputs in ((64, 64), (64, 128), (128, 256), (256, 512)):
@@ -106,7 +105,7 @@ class CelebA(Task):
 
 
 class Residual(nn.Module):
-    """relu(shortcut(x) + two convolutions of x). Shapes: (batch, inputs, h, w) to (batch, outputs, h/stride, w/stride)."""
+    """relu(shortcut(x) + two convolutions of x). Shapes: (batch, inputs, h, w), (batch, outputs, h/stride, w/stride)."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()

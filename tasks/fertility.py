@@ -88,7 +88,7 @@ class Fertility(Task):
 
 
 def _change(network: nn.Module, batch: Examples) -> Tensor:
-    """The network's output for the last rate and the changes up to it. Shapes: inputs (examples, 6), result (examples,)."""
+    """The network's output for the last rate and the changes up to it. Shapes: inputs (examples, 6), (examples,)."""
     rates = batch["inputs"]
     features = torch.cat([(rates[:, -1:] - CENTRE) / SCALE, (rates[:, 1:] - rates[:, :-1]) / CHANGE], 1)
     output: Tensor = network(features)[:, 0]
@@ -96,7 +96,7 @@ def _change(network: nn.Module, batch: Examples) -> Tensor:
 
 
 def _examples(rates: np.ndarray, years: range) -> Examples:
-    """Every country in every year, years side by side. Shapes: rates (countries, 52), result (countries * years, ...)."""
+    """Every country in every year. Shapes: rates (countries, 52), inputs (countries * years, 6)."""
     now = np.array(years) - FIRST
     inputs = np.stack([rates[:, now + offset] for offset in PAST], -1).reshape(-1, len(PAST))
     targets = (rates[:, now + HORIZON] - rates[:, now]).reshape(-1)
