@@ -105,7 +105,7 @@ class CelebA(Task):
 
 
 class Residual(nn.Module):
-    """relu(shortcut(x) + two convolutions of x). Shapes: (batch, inputs, h, w), (batch, outputs, h/stride, w/stride)."""
+    """relu(shortcut(x) + two convolutions of x). Shapes: (batch, inputs, h, w), (batch, outputs, h/stride, ...)."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()

@@ -31,10 +31,11 @@ class RandHealth(Task):
 
     Data: the 20,190 person-years of the RAND Health Insurance Experiment that statsmodels ships (Manning and others,
     1987; Deb and Trivedi, 2002). Source: excellent self-rated health, 6,000 rows to train on and the others, some
-    5,000, to test on. Target: `health`: "poor", rated fair or poor (1,862 rows; they see a doctor half as often again), or
-    "good" (7,309 rows, the smaller shift); 55 % are the pool, the others the test. The data name no person; rows that
-    follow each other and agree in what stays the same over the years are one person's and lie in one split. Inputs are
-    standardised with the statistics of the source's training split. The metric is the RMSE of log(1 + visits).
+    5,000, to test on. Target: `health`: "poor", rated fair or poor (1,862 rows; they see a doctor half as often
+    again), or "good" (7,309 rows, the smaller shift); 55 % are the pool, the others the test. The data name no person;
+    rows that follow each other and agree in what stays the same over the years are one person's and lie in one split.
+    Inputs are standardised with the statistics of the source's training split. The metric is the
+    RMSE of log(1 + visits).
     Shapes: inputs (examples, 6), targets (examples,), float32. The network is an MLP with LayerNorm.
     """
 
