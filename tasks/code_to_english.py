@@ -61,11 +61,9 @@ class CodeToEnglish(Task):
 
     def datasets(self) -> Datasets:
         library = Path(sysconfig.get_path("stdlib"))
-        # RandomState, because its streams never change between versions of numpy.
-        draw = np.random.RandomState(SEED)
         code = [_text(library, name) if self.comments else _bare(_text(library, name)) for name in CODE.split()]
-        source = _windows("\n".join(code), draw)
-        target = _windows("\n\n".join(_docstrings(_text(library, name)) for name in ENGLISH.split()), draw)
+        source = _windows("\n".join(code), 0)
+        target = _windows("\n\n".join(_docstrings(_text(library, name)) for name in ENGLISH.split()), 1)
         return Datasets(
             source_train=_examples(source[SOURCE_TEST:]),
             source_test=_examples(source[:SOURCE_TEST]),
@@ -139,13 +137,14 @@ def _docstrings(code: str) -> str:
     return "\n\n".join(filter(None, map(ast.get_docstring, nodes)))
 
 
-def _windows(text: str, draw: np.random.RandomState) -> np.ndarray:
+def _windows(text: str, part: int) -> np.ndarray:
     """The text as numbers, cut into different windows of CONTEXT + 1 characters, in random order."""
     number = {symbol: place for place, symbol in enumerate(SYMBOLS)}
     stream = np.array([number[symbol] for symbol in text if symbol in number])
     windows = stream[: len(stream) // (CONTEXT + 1) * (CONTEXT + 1)].reshape(-1, CONTEXT + 1)
     different = np.unique(windows, axis=0)
-    return different[draw.permutation(len(different))]
+    # RandomState, because its streams never change between versions of numpy.
+    return different[np.random.RandomState([SEED, part]).permutation(len(different))]
 
 
 def _examples(windows: np.ndarray) -> Examples:

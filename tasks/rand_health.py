@@ -43,7 +43,7 @@ class RandHealth(Task):
     version = "1"
     metric = "rmse"
     higher_is_better = False
-    recipe = Recipe(learning_rate=2e-4, batch_size=32, schedule="cosine", source_steps=2500)
+    recipe = Recipe(learning_rate=1e-4, batch_size=32, schedule="cosine", source_steps=2500)
     source_fields = ()
 
     health: str = setting("poor", options=("poor", "good"))

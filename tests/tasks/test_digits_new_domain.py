@@ -55,8 +55,8 @@ def inputs(**settings):
 
 
 def test_inverted_is_the_negative_at_strength_one_and_grey_at_a_half():
-    torch.testing.assert_close(inputs(), 1 - inputs(strength=0.0))
-    torch.testing.assert_close(inputs(strength=0.5), torch.full_like(inputs(), 0.5))
+    torch.testing.assert_close(inputs(domain="inverted"), 1 - inputs(strength=0.0))
+    torch.testing.assert_close(inputs(domain="inverted", strength=0.5), torch.full_like(inputs(), 0.5))
 
 
 def test_rotated_turns_by_the_stated_degrees():
