@@ -54,7 +54,7 @@ class CodeToEnglish(Task):
     version = "1"
     metric = "cross_entropy"
     higher_is_better = False
-    recipe = Recipe(learning_rate=1e-3, batch_size=4, schedule="cosine", source_steps=2500)
+    recipe = Recipe(learning_rate=4e-4, batch_size=4, schedule="cosine", source_steps=4000)
     source_fields = ("comments",)
 
     comments: bool = setting(True, options=(True, False))
