@@ -55,8 +55,8 @@ class CelebA(Task):
         if any(len(values) != ATTRIBUTES for values in attributes.values()):
             raise UserError(f"{folder / 'list_attr_celeba.txt'}: expected {ATTRIBUTES} attributes for every picture")
         names = [[n for n in sorted(parts) if parts[n] == [part] and n in attributes] for part in (0, 1, 2)]
-        if not all(names):
-            raise UserError(f"{folder / 'list_eval_partition.txt'}: expected pictures of the parts 0, 1 and 2")
+        if len(names[0]) < 2 or not all(names):
+            raise UserError(f"{folder / 'list_eval_partition.txt'}: expected pictures of each of the parts 0, 1 and 2")
         tested, fifth = -(-self.images // 10), -(-self.images // 5)
         train = names[0][: min(self.images, len(names[0]) - 1)]
 

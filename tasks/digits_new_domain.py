@@ -35,6 +35,8 @@ class DigitsNewDomain(Task):
     source's domain. No image is in two splits. The metric is the accuracy.
     Shapes: inputs (examples, 1, 10, 10), float32, in [0, 1] where nothing was added; targets (examples,), int64. The
     network has two convolutions with GroupNorm, the maximum of each feature over the image, and a linear head.
+    Anchors: 0.287 = scratch at n = 25, 0.853 = fine-tuning on the whole pool; means over ten seeds, 500 steps, engine
+    lanes (standard errors 0.016 and 0.006).
     """
 
     name = "digits_new_domain"
@@ -95,6 +97,9 @@ class DigitsNewDomain(Task):
                 head=nn.Linear(FEATURES, CLASSES),
             )
         )
+
+    def anchors(self) -> tuple[float, float] | None:
+        return (0.287, 0.853) if self == DigitsNewDomain() else None
 
     @staticmethod
     def loss(network: nn.Module, batch: Examples) -> Tensor:

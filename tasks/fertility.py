@@ -37,6 +37,8 @@ class Fertility(Task):
     or for the pool (target), the others to test on (both), so that no test country is seen before. The metric is the
     RMSE in births per woman.
     Shapes: inputs (examples, 6), targets (examples,), float32. The network is an MLP of three hidden layers.
+    Anchors: 0.150 = scratch at n = 25, 0.092 = fine-tuning on the whole pool; means over ten seeds, 500 steps, engine
+    lanes (standard errors 0.006 and 0.001).
     """
 
     name = "fertility"
@@ -72,6 +74,9 @@ class Fertility(Task):
         return nn.Sequential(
             OrderedDict(block1=_block(len(PAST)), block2=_block(WIDTH), block3=_block(WIDTH), head=nn.Linear(WIDTH, 1))
         )
+
+    def anchors(self) -> tuple[float, float] | None:
+        return (0.150, 0.092) if self == Fertility() else None
 
     @staticmethod
     def loss(network: nn.Module, batch: Examples) -> Tensor:

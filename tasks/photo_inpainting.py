@@ -38,6 +38,8 @@ class PhotoInpainting(Task):
     (of 0 to 255) over the hidden pixels. Every pixel is in one split only.
     Shapes: inputs (examples, 1, 8, 8), targets (examples, 4), float32, both in grey levels from the visible mean. The
     network has two convolutions and a linear head: 8,900 parameters.
+    Anchors: 15.71 = scratch at n = 25, 10.64 = fine-tuning on the whole pool; means over ten seeds, 500 steps, engine
+    lanes (standard errors 0.24 and 0.09).
     """
 
     name = "photo_inpainting"
@@ -71,6 +73,9 @@ class PhotoInpainting(Task):
                 head=nn.Linear(128, 4),
             )
         )
+
+    def anchors(self) -> tuple[float, float] | None:
+        return (15.71, 10.64) if self == PhotoInpainting() else None
 
     @staticmethod
     def loss(network: nn.Module, batch: Examples) -> Tensor:
