@@ -99,7 +99,8 @@ def _squares(photograph: np.ndarray, draw: np.random.RandomState) -> np.ndarray:
     whole = grey[: down * PATCH, : across * PATCH].reshape(down, PATCH, across, PATCH)
     squares = whole.transpose(0, 2, 1, 3).reshape(-1, PATCH, PATCH)
     varied = np.argsort(-squares.std((1, 2)).round(6), kind="stable")[:TEXTURED]
-    return squares[varied[draw.permutation(TEXTURED)]]
+    kept: np.ndarray = squares[varied[draw.permutation(TEXTURED)]]
+    return kept
 
 
 def _examples(squares: np.ndarray, noise: np.ndarray | float = 0.0) -> Examples:
