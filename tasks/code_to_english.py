@@ -48,6 +48,8 @@ class CodeToEnglish(Task):
     entropy in nats per character.
     Shapes: inputs and targets (examples, 32), int64 below 96. The network is a transformer of two blocks with LayerNorm
     (Radford and others, 2019, in small; keys have no bias): 32,544 parameters.
+    Anchors: 3.22 = scratch at n = 25, 2.66 = fine-tuning on the whole pool; means over ten seeds, 500 steps, engine
+    lanes (standard errors 0.012 and 0.001).
     """
 
     name = "code_to_english"
@@ -74,6 +76,9 @@ class CodeToEnglish(Task):
     def network(self) -> nn.Module:
         first, last = nn.Sequential(Embedding(), Block()), nn.Sequential(Block(), nn.LayerNorm(WIDTH))
         return nn.Sequential(OrderedDict(block1=first, block2=last, head=nn.Linear(WIDTH, len(SYMBOLS))))
+
+    def anchors(self) -> tuple[float, float] | None:
+        return (3.22, 2.66) if self == CodeToEnglish() else None
 
     @staticmethod
     def loss(network: nn.Module, batch: Examples) -> Tensor:
