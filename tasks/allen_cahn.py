@@ -1,0 +1,101 @@
+"""Allen and Cahn's equation as a physics-informed network: from a slow reaction to a faster one, from few points.
+
+An example: a point (x -0.31, t 0.64) where the equation is to hold, and the reaction's rate 4 there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from harness.task import Datasets, Examples, Recipe, Task, setting
+from tasks.numerics import DECIMALS, curvature, diffusion, mlp, slope
+
+SEED = 1979
+DIFFUSIVITY = 0.02
+DEGREE = 48
+SCALE = 0.6
+"""About the root mean square of the source's solution. A constant, so that no split shapes another."""
+
+
+@dataclass(frozen=True)
+class AllenCahn(Task):
+    """DOC"""
+
+    name = "allen_cahn"
+    version = "1"
+    metric = "nrmse"
+    higher_is_better = False
+    recipe = Recipe(learning_rate=3e-3, batch_size=32, schedule="cosine", source_steps=2000)
+    source_fields = ()
+
+    shift: float = setting(1.0, low=0.0, high=4.0)
+
+    def datasets(self) -> Datasets:
+        source, target = 1.0, 1.0 + 2.0 * self.shift
+        draw = np.random.RandomState([SEED, 0])  # whose streams never change between versions of numpy
+        return Datasets(
+            source_train=_examples(source, draw, 2_000),
+            source_test=_examples(source, draw, 2_000),
+            target_pool=_examples(target, draw, 1_000),
+            target_test=_examples(target, draw, 2_000),
+        )
+
+    def network(self) -> nn.Module:
+        return mlp(2, (32, 32), 1)
+
+    def anchors(self) -> tuple[float, float] | None:
+        return {1.0: (1.0, 0.5), 2.0: (1.0, 0.5)}.get(self.shift)
+
+    @staticmethod
+    def loss(network: nn.Module, batch: Examples) -> Tensor:
+        """The mean square of the equation's residual; the solution itself is not used."""
+
+        def u(points: Tensor) -> Tensor:
+            return solution(network, points)
+
+        value, _, by_xx = curvature(u, batch["inputs"], axis=0)
+        _, by_t = slope(u, batch["inputs"], axis=1)
+        reaction = batch["rate"] * (value - value**3)
+        return (by_t - DIFFUSIVITY * by_xx - reaction).square().mean()
+
+    @staticmethod
+    def predict(network: nn.Module, batch: Examples) -> Tensor:
+        return solution(network, batch["inputs"])
+
+    @staticmethod
+    def score(predictions: Tensor, examples: Examples) -> float:
+        return float((predictions.double() - examples["targets"].double()).square().mean().sqrt() / SCALE)
+
+
+def solution(network: nn.Module, points: Tensor) -> Tensor:
+    """What the network stands for: it meets the initial and boundary values whatever its weights.
+
+    Shapes: points (points, 2), x and t; result (points,).
+    """
+    x, t = points.unbind(1)
+    return x.square() * torch.cos(torch.pi * x) + t * (1 - x.square()) * network(points)[:, 0]
+
+
+def reference(points: np.ndarray, rate: float, degree: int = DEGREE, tolerance: float = 1e-9) -> np.ndarray:
+    """The solution at points. Shapes: points (points, 2), x and t; result (points,)."""
+
+    def reaction(u: np.ndarray) -> np.ndarray:
+        return rate * (u - u**3)
+
+    def start(x: np.ndarray) -> np.ndarray:
+        return x**2 * np.cos(np.pi * x)
+
+    return diffusion(reaction, DIFFUSIVITY, start, points, degree, tolerance)
+
+
+def _examples(rate: float, draw: np.random.RandomState, count: int) -> Examples:
+    points = (draw.random_sample((count, 2)) * (2, 1) - (1, 0)).astype(np.float32)
+    return {
+        "inputs": torch.from_numpy(points),
+        "targets": torch.from_numpy(reference(points.astype(float), rate).round(DECIMALS).astype(np.float32)),
+        "rate": torch.full((count,), rate),
+    }

@@ -1,0 +1,100 @@
+"""Burgers' equation as a physics-informed network: from a thick front to a thinner one, from few points.
+
+An example: a point (x -0.31, t 0.64) where the equation is to hold, and the viscosity 0.05 there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from harness.task import Datasets, Examples, Recipe, Task, setting
+from tasks.numerics import DECIMALS, curvature, mlp, slope
+
+SEED = 1948
+NODES = 80
+SCALE = 0.5
+"""About the root mean square of the source's solution. A constant, so that no split shapes another."""
+
+
+def exact(points: np.ndarray, viscosity: float) -> np.ndarray:
+    """The solution by the transform of Cole and Hopf, its integrals by Gauss-Hermite quadrature with `NODES` nodes.
+
+    Shapes: points (points, 2), x and t > 0; result (points,).
+    """
+    nodes, weights = np.polynomial.hermite.hermgauss(NODES)
+    x, t = points[:, :1], points[:, 1:]
+    at = np.pi * (x - np.sqrt(4 * viscosity * t) * nodes)
+    heat = weights * np.exp(-np.cos(at) / (2 * np.pi * viscosity))
+    solution: np.ndarray = -(heat * np.sin(at)).sum(1) / heat.sum(1)
+    return solution
+
+
+@dataclass(frozen=True)
+class Burgers(Task):
+    """DOC"""
+
+    name = "burgers"
+    version = "1"
+    metric = "nrmse"
+    higher_is_better = False
+    recipe = Recipe(learning_rate=3e-3, batch_size=32, schedule="cosine", source_steps=2000)
+    source_fields = ()
+
+    shift: float = setting(1.0, low=0.0, high=4.0)
+
+    def datasets(self) -> Datasets:
+        source, target = 0.1, 0.1 / 2**self.shift
+        draw = np.random.RandomState([SEED, 0])  # whose streams never change between versions of numpy
+        return Datasets(
+            source_train=_examples(source, draw, 2_000),
+            source_test=_examples(source, draw, 2_000),
+            target_pool=_examples(target, draw, 1_000),
+            target_test=_examples(target, draw, 2_000),
+        )
+
+    def network(self) -> nn.Module:
+        return mlp(2, (32, 32), 1)
+
+    def anchors(self) -> tuple[float, float] | None:
+        return {1.0: (1.0, 0.5), 2.0: (1.0, 0.5)}.get(self.shift)
+
+    @staticmethod
+    def loss(network: nn.Module, batch: Examples) -> Tensor:
+        """The mean square of the equation's residual; the solution itself is not used."""
+
+        def u(points: Tensor) -> Tensor:
+            return solution(network, points)
+
+        value, by_x, by_xx = curvature(u, batch["inputs"], axis=0)
+        _, by_t = slope(u, batch["inputs"], axis=1)
+        return (by_t + value * by_x - batch["viscosity"] * by_xx).square().mean()
+
+    @staticmethod
+    def predict(network: nn.Module, batch: Examples) -> Tensor:
+        return solution(network, batch["inputs"])
+
+    @staticmethod
+    def score(predictions: Tensor, examples: Examples) -> float:
+        return float((predictions.double() - examples["targets"].double()).square().mean().sqrt() / SCALE)
+
+
+def solution(network: nn.Module, points: Tensor) -> Tensor:
+    """What the network stands for: it meets the initial and boundary values whatever its weights.
+
+    Shapes: points (points, 2), x and t; result (points,).
+    """
+    x, t = points.unbind(1)
+    return -torch.sin(torch.pi * x) + t * (1 - x.square()) * network(points)[:, 0]
+
+
+def _examples(viscosity: float, draw: np.random.RandomState, count: int) -> Examples:
+    points = (draw.random_sample((count, 2)) * (2, 1) - (1, 0)).astype(np.float32)
+    return {
+        "inputs": torch.from_numpy(points),
+        "targets": torch.from_numpy(exact(points.astype(float), viscosity).round(DECIMALS).astype(np.float32)),
+        "viscosity": torch.full((count,), viscosity),
+    }

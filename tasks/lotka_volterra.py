@@ -1,0 +1,91 @@
+"""Hunters and prey (Lotka and Volterra) as a neural ODE: from one pair of species to another, from few short series.
+
+An example: state (log prey 0.3, log hunters 0.9), and the four states that follow it, observed with noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from harness.task import Datasets, Examples, Recipe, Task, setting
+from tasks.numerics import DECIMALS, mlp, rk4, trajectories
+
+SEED = 1925
+STEP, SHORT, LONG = 0.15, 4, 40
+NOISE = 0.02
+SCALE = (0.7, 0.7)
+"""About the standard deviations of the logarithms in the source. Constants, so that no split shapes another."""
+
+
+@dataclass(frozen=True)
+class Regime:
+    """growth and death: rates, 1/time; caught and fed: rates per head of the other species."""
+
+    growth: float
+    caught: float
+    death: float
+    fed: float
+
+    def field(self, state: np.ndarray) -> np.ndarray:
+        """d state/dt. Shapes: (examples, 2), logarithms of prey and hunters; result the same."""
+        prey, hunters = np.exp(state).T
+        return np.stack([self.growth - self.caught * hunters, self.fed * prey - self.death], 1)
+
+
+@dataclass(frozen=True)
+class LotkaVolterra(Task):
+    """DOC"""
+
+    name = "lotka_volterra"
+    version = "1"
+    metric = "rollout_nrmse"
+    higher_is_better = False
+    recipe = Recipe(learning_rate=3e-3, batch_size=32, schedule="cosine", source_steps=1000)
+    source_fields = ()
+
+    shift: float = setting(1.0, low=0.0, high=4.0)
+
+    def datasets(self) -> Datasets:
+        source = Regime(1.0, 1.0, 1.0, 1.0)
+        target = Regime(1.0 + 0.5 * self.shift, 1.0, 1.0, 1.0 + 0.5 * self.shift)
+        draw = np.random.RandomState([SEED, 0])  # whose streams never change between versions of numpy
+        return Datasets(
+            source_train=_examples(source, draw, 1_000, SHORT, NOISE),
+            source_test=_examples(source, draw, 200, LONG, 0.0),
+            target_pool=_examples(target, draw, 500, SHORT, NOISE),
+            target_test=_examples(target, draw, 200, LONG, 0.0),
+        )
+
+    def network(self) -> nn.Module:
+        return mlp(2, (32, 32), 2)
+
+    def anchors(self) -> tuple[float, float] | None:
+        return {1.0: (1.0, 0.5), 2.0: (1.0, 0.5)}.get(self.shift)
+
+    @staticmethod
+    def loss(network: nn.Module, batch: Examples) -> Tensor:
+        scale = batch["inputs"].new_tensor(SCALE)
+        return nn.functional.mse_loss(LotkaVolterra.predict(network, batch) / scale, batch["targets"] / scale)
+
+    @staticmethod
+    def predict(network: nn.Module, batch: Examples) -> Tensor:
+        """The states at as many steps as the examples have. Shapes: (examples, steps, 2)."""
+        scale = batch["inputs"].new_tensor(SCALE)
+        rolled = rk4(network, batch["inputs"] / scale, STEP, batch["targets"].shape[1])
+        return rolled * scale
+
+    @staticmethod
+    def score(predictions: Tensor, examples: Examples) -> float:
+        errors = (predictions.double() - examples["targets"].double()) / torch.tensor(SCALE, dtype=torch.double)
+        return float(errors.square().mean().sqrt())
+
+
+def _examples(regime: Regime, draw: np.random.RandomState, count: int, steps: int, noise: float) -> Examples:
+    starts = draw.uniform(-1.0, 1.0, (count, 2))
+    states = trajectories(regime.field, starts, STEP * np.arange(steps + 1)).round(DECIMALS)
+    states = (states + noise * np.array(SCALE) * draw.standard_normal(states.shape)).astype(np.float32)
+    return {"inputs": torch.from_numpy(states[:, 0].copy()), "targets": torch.from_numpy(states[:, 1:].copy())}
