@@ -16,7 +16,7 @@ from tasks.numerics import DECIMALS, curvature, diffusion, mlp, slope
 
 SEED = 1979
 DIFFUSIVITY = 0.02
-DEGREE = 48
+DEGREE = 96
 SCALE = 0.6
 """About the root mean square of the source's solution. A constant, so that no split shapes another."""
 
@@ -29,7 +29,7 @@ class AllenCahn(Task):
     version = "1"
     metric = "nrmse"
     higher_is_better = False
-    recipe = Recipe(learning_rate=3e-3, batch_size=32, schedule="cosine", source_steps=2000)
+    recipe = Recipe(learning_rate=6e-3, batch_size=20, schedule="cosine", source_steps=2000)
     source_fields = ()
 
     shift: float = setting(1.0, low=0.0, high=4.0)

@@ -51,7 +51,7 @@ class Friedman3(Task):
     version = "1"
     metric = "rmse"
     higher_is_better = False
-    recipe = Recipe(learning_rate=3e-3, batch_size=64, schedule="cosine", source_steps=1500)
+    recipe = Recipe(learning_rate=1e-3, batch_size=64, schedule="cosine", source_steps=1500)
     source_fields = ("width",)
 
     shift: float = setting(1.0, low=0.0, high=10.0)

@@ -28,7 +28,7 @@ class Helmholtz(Task):
     version = "1"
     metric = "nrmse"
     higher_is_better = False
-    recipe = Recipe(learning_rate=3e-3, batch_size=32, schedule="cosine", source_steps=2000)
+    recipe = Recipe(learning_rate=3e-3, batch_size=20, schedule="cosine", source_steps=2000)
     source_fields = ()
 
     shift: float = setting(1.0, low=0.0, high=4.0)
