@@ -68,7 +68,7 @@ class Friedman2(Task):
         return Datasets(
             source_train=_examples(source, inputs, 2_000, noise=NOISE),
             source_test=_examples(source, inputs, 2_000, noise=0.0),
-            target_pool=_examples(target, inputs, 1_000, noise=NOISE),
+            target_pool=_examples(target, inputs, 500, noise=NOISE),
             target_test=_examples(target, inputs, 4_000, noise=0.0),
         )
 

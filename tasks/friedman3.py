@@ -51,7 +51,7 @@ class Friedman3(Task):
     version = "1"
     metric = "rmse"
     higher_is_better = False
-    recipe = Recipe(learning_rate=1e-3, batch_size=64, schedule="cosine", source_steps=1500)
+    recipe = Recipe(learning_rate=2e-3, batch_size=64, schedule="cosine", source_steps=1500)
     source_fields = ("width",)
 
     shift: float = setting(1.0, low=0.0, high=10.0)
@@ -68,7 +68,7 @@ class Friedman3(Task):
         return Datasets(
             source_train=_examples(source, inputs, 2_000, noise=NOISE),
             source_test=_examples(source, inputs, 2_000, noise=0.0),
-            target_pool=_examples(target, inputs, 1_000, noise=NOISE),
+            target_pool=_examples(target, inputs, 500, noise=NOISE),
             target_test=_examples(target, inputs, 4_000, noise=0.0),
         )
 

@@ -17,7 +17,7 @@ from tasks.numerics import DECIMALS, mlp, rk4, trajectories
 SEED = 1925
 STEP, SHORT, LONG = 0.15, 3, 40
 NOISE = 0.02
-SCALE = (0.7, 0.7)
+SCALE = (0.6, 0.6)
 """About the standard deviations of the logarithms in the source. Constants, so that no split shapes another."""
 
 

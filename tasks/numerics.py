@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import jvp
+from torch.func import vjp
 
 DECIMALS = 6
 """To which reference solutions are rounded: libraries that differ in the last bits then give the same data."""
@@ -44,28 +44,21 @@ def rk4(field: Callable[[Tensor], Tensor], state: Tensor, step: float, count: in
     return torch.stack(states, 1)
 
 
-def slope(function: Callable[[Tensor], Tensor], points: Tensor, axis: int) -> tuple[Tensor, Tensor]:
-    """Value and first derivative along an axis, of a function that takes each point by itself.
+def derivatives(function: Callable[[Tensor], Tensor], points: Tensor, *twice: int) -> tuple[Tensor, ...]:
+    """Value, gradient, and the second derivative along each axis in `twice`, of a function of each point by itself.
 
-    Shapes: points (points, axes), results (points,).
+    By reverse mode, which took half the time of forward mode here. Shapes: points (points, axes); the gradient the
+    same, everything else (points,).
     """
-    value, first = jvp(function, (points,), (_along(points, axis),))
-    return value, first
-
-
-def curvature(function: Callable[[Tensor], Tensor], points: Tensor, axis: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Value, first and second derivative along an axis. Shapes: as in `slope`."""
 
     def first(at: Tensor) -> tuple[Tensor, Tensor]:
-        return slope(function, at, axis)
+        value, pull = vjp(function, at)
+        return pull(torch.ones_like(value))[0], value
 
-    (value, once), (_, twice) = jvp(first, (points,), (_along(points, axis),))
-    return value, once, twice
-
-
-def _along(points: Tensor, axis: int) -> Tensor:
-    """The unit vector of an axis at every point."""
-    return torch.eye(points.shape[1], dtype=points.dtype, device=points.device)[axis].expand_as(points)
+    gradient, pull, value = vjp(first, points, has_aux=True)
+    axes = torch.eye(points.shape[1], dtype=points.dtype, device=points.device)
+    second = (pull(axes[axis].expand_as(points))[0][:, axis] for axis in twice)
+    return (value, gradient, *second)
 
 
 def trajectories(

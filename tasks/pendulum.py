@@ -19,7 +19,7 @@ STEP, SHORT, LONG = 0.1, 3, 40
 NOISE = 0.02
 WIDEST = 1.8
 """Radians; with any phase too little energy to go over the top."""
-SCALE = (1.0, 2.0)
+SCALE = (0.8, 1.4)
 """About the standard deviations of angle and velocity in the source. Constants, so that no split shapes another."""
 
 
