@@ -15,15 +15,31 @@ from harness.task import Datasets, Examples, Recipe, Task, setting
 from tasks.numerics import DECIMALS, derivatives, diffusion, mlp
 
 SEED = 1979
-DIFFUSIVITY = 0.02
-DEGREE = 96
-SCALE = 0.44
+DIFFUSIVITY = 0.05
+DEGREE = 48
+SCALE = 0.46
 """About the root mean square of the source's solution. A constant, so that no split shapes another."""
 
 
 @dataclass(frozen=True)
 class AllenCahn(Task):
-    """DOC"""
+    """Allen and Cahn's equation: what transfers is where phases form, under a reaction that is faster.
+
+    Equation: u_t = 0.05 u_xx + r (u - u^3) for x in [-1, 1] and t in [0, 1], u(x, 0) = x^2 cos(pi x), u = -1 at both
+    ends (no units). Source: rate r = 1. Target: r = 1 + 2 * shift.
+    Splits: source 2,000 points to train on, 2,000 to test on; target pool 500, test 2,000; all uniform on the domain.
+    n counts points where the equation is to hold (collocation points). The loss is the mean square of the equation's
+    residual there, with derivatives by `torch.func`; initial and boundary values are built into the network's output.
+    The solution is never trained on: `targets` hold it for the metric alone, on test and validation points.
+    The metric is the root mean square error against the reference, in units of SCALE, so a perfect model scores 0.
+    Reference: Chebyshev collocation of degree 48 in x, scipy's solve_ivp (Radau) in t; error below 1e-6 (1e-5 at shift
+    2), checked against the closed form of a travelling front.
+    Shapes: inputs (examples, 2), x and t; targets and rate (examples,); float32. The network is an MLP of 1,185
+    parameters.
+    Anchors: ANCHORS
+    Source: Raissi, Perdikaris and Karniadakis, Physics-informed neural networks, J. Comput. Phys. 378, 2019; Allen and
+    Cahn, 1979.
+    """
 
     name = "allen_cahn"
     version = "1"

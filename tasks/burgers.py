@@ -20,14 +20,14 @@ SCALE = 0.36
 """About the root mean square of the source's solution. A constant, so that no split shapes another."""
 
 
-def exact(points: np.ndarray, viscosity: float) -> np.ndarray:
-    """The solution by the transform of Cole and Hopf, its integrals by Gauss-Hermite quadrature with `NODES` nodes.
+def exact(points: np.ndarray, viscosity: float, nodes: int = NODES) -> np.ndarray:
+    """The solution by the transform of Cole and Hopf, its integrals by Gauss-Hermite quadrature.
 
     Shapes: points (points, 2), x and t > 0; result (points,).
     """
-    nodes, weights = np.polynomial.hermite.hermgauss(NODES)
+    abscissas, weights = np.polynomial.hermite.hermgauss(nodes)
     x, t = points[:, :1], points[:, 1:]
-    at = np.pi * (x - np.sqrt(4 * viscosity * t) * nodes)
+    at = np.pi * (x - np.sqrt(4 * viscosity * t) * abscissas)
     heat = weights * np.exp(-np.cos(at) / (2 * np.pi * viscosity))
     solution: np.ndarray = -(heat * np.sin(at)).sum(1) / heat.sum(1)
     return solution
@@ -35,7 +35,24 @@ def exact(points: np.ndarray, viscosity: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Burgers(Task):
-    """DOC"""
+    """Burgers' equation: what transfers is a front that forms at the same place, there thicker, here thinner.
+
+    Equation: u_t + u u_x = v u_xx for x in [-1, 1] and t in [0, 1], u(x, 0) = -sin(pi x), u = 0 at both ends (no
+    units).
+    Source: viscosity v = 0.2. Target: v = 0.2 / 2^shift.
+    Splits: source 2,000 points to train on, 2,000 to test on; target pool 500, test 2,000; all uniform on the domain.
+    n counts points where the equation is to hold (collocation points). The loss is the mean square of the equation's
+    residual there, with derivatives by `torch.func`; initial and boundary values are built into the network's output.
+    The solution is never trained on: `targets` hold it for the metric alone, on test and validation points.
+    The metric is the root mean square error against the reference, in units of SCALE, so a perfect model scores 0.
+    Reference: the closed form of Cole (1951) and Hopf (1950), by quadrature; error below 1e-7 (for shift up to 4),
+    checked against scipy's stiff solver.
+    Shapes: inputs (examples, 2), x and t; targets and viscosity (examples,); float32. The network is an MLP of 1,185
+    parameters.
+    Anchors: ANCHORS
+    Source: Raissi, Perdikaris and Karniadakis, Physics-informed neural networks, J. Comput. Phys. 378, 2019; Hopf,
+    1950; Cole, 1951.
+    """
 
     name = "burgers"
     version = "1"

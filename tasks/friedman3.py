@@ -44,7 +44,16 @@ class Coefficients:
 class Friedman3(Task):
     """Friedman #3: what transfers is the shape of a steep function of four inputs whose coefficients moved.
 
-    DOC3
+    Equation: y = a*arctan((b2*x2*(b3*x3 + c1) - 1/(b2*x2*b4*x4)) / (b1*x1)) + N(0, 0.1^2), x1 uniform on [0, 100], x2
+    on [40 pi, 560 pi], x3 on [0, 1], x4 on [1, 11]. Source: a = b = 1, c = 0. Target: one draw of log a, log b ~ N(0,
+    0.2 * shift), c ~ N(0, 0.1 * shift) (our own form, after that of Friedman #1); `domain` says which draw, and
+    `shift` stretches the same draw.
+    Splits: source 2,000 to train on (noisy) and 2,000 to test on (noise-free); target pool 500 (noisy), test 4,000
+    (noise-free). The metric is the RMSE in radians, so a perfect model scores 0.
+    Shapes: inputs (examples, 4), fractions of the ranges, targets (examples,), float32. The network is an MLP of three
+    hidden layers, 2,305 parameters.
+    Anchors: ANCHORS
+    Source: Friedman, Multivariate Adaptive Regression Splines, Annals of Statistics 19, 1991.
     """
 
     name = "friedman3"

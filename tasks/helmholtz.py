@@ -25,7 +25,23 @@ SCALE = 0.26
 
 @dataclass(frozen=True)
 class Helmholtz(Task):
-    """DOC"""
+    """Helmholtz's equation: what transfers is the answer to one load, at a frequency closer to resonance.
+
+    Equation: u_xx + u_yy + s u = -q for x and y in [-1, 1], u = 0 at the boundary, q = 4 exp(-4 ((x-0.3)^2 +
+    (y+0.2)^2)) (no units). Source: s, the square of the wave number, is 1. Target: s = 1 + 1.5 * shift; the first
+    resonance is at pi^2 / 2 = 4.93.
+    Splits: source 2,000 points to train on, 2,000 to test on; target pool 500, test 2,000; all uniform on the domain.
+    n counts points where the equation is to hold (collocation points). The loss is the mean square of the equation's
+    residual there, with derivatives by `torch.func`; the boundary values are built into the network's output. The
+    solution is never trained on: `targets` hold it for the metric alone, on test and validation points.
+    The metric is the root mean square error against the reference, in units of SCALE, so a perfect model scores 0.
+    Reference: Chebyshev collocation of degree 32, a Sylvester equation solved by scipy; error below 1e-7, and 1e-12
+    against a manufactured solution.
+    Shapes: inputs (examples, 2), x and y; targets, force (q) and square (s) (examples,); float32. The network is an
+    MLP of 1,185 parameters.
+    Anchors: ANCHORS
+    Source: Raissi, Perdikaris and Karniadakis, Physics-informed neural networks, J. Comput. Phys. 378, 2019.
+    """
 
     name = "helmholtz"
     version = "1"
@@ -92,7 +108,7 @@ def reference(points: np.ndarray, square: float, load: Load = force, degree: int
     Chebyshev collocation; the system is Sylvester's equation, which scipy solves directly.
     Shapes: points (points, 2), result (points,).
     """
-    from numpy.polynomial.chebyshev import chebval, chebvander
+    from numpy.polynomial.chebyshev import chebvander
     from scipy.linalg import solve_sylvester
 
     nodes, first, coefficients = chebyshev(degree)
@@ -100,7 +116,9 @@ def reference(points: np.ndarray, square: float, load: Load = force, degree: int
     inside = np.zeros((degree + 1, degree + 1))
     inside[1:-1, 1:-1] = solve_sylvester(second, second.T, -load(*np.meshgrid(nodes, nodes, indexing="ij"))[1:-1, 1:-1])
     series = coefficients @ inside @ coefficients.T
-    values: np.ndarray = np.einsum("pi,ij,pj->p", chebvander(points[:, 0], degree), series, chebvander(points[:, 1], degree))
+    values: np.ndarray = np.einsum(
+        "pi,ij,pj->p", chebvander(points[:, 0], degree), series, chebvander(points[:, 1], degree)
+    )
     return values
 
 

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.func import vjp
 
-DECIMALS = 6
+DECIMALS = 5
 """To which reference solutions are rounded: libraries that differ in the last bits then give the same data."""
 
 
 def mlp(inputs: int, widths: tuple[int, ...], outputs: int) -> nn.Sequential:
-    """Hidden layers with tanh, named block1, block2, ..., and a linear head. Smooth, so that it can be differentiated."""
+    """Hidden layers with tanh, named block1, block2, ..., and a linear head: a smooth function."""
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for number, (before, after) in enumerate(itertools.pairwise((inputs, *widths)), start=1):
         layers[f"block{number}"] = nn.Sequential(nn.Linear(before, after), nn.Tanh())
@@ -64,7 +64,7 @@ def derivatives(function: Callable[[Tensor], Tensor], points: Tensor, *twice: in
 def trajectories(
     field: Callable[[np.ndarray], np.ndarray], starts: np.ndarray, times: np.ndarray, tolerance: float = 1e-10
 ) -> np.ndarray:
-    """The states at `times` (the first of them the start's) of d state/dt = field(state), by scipy's solve_ivp (DOP853).
+    """The states at `times`, the first of them the start's, of d state/dt = field(state), by scipy's DOP853.
 
     Shapes: starts (examples, dimension), times (times,), result (examples, times, dimension). All are one system, so
     that all take the same steps; tolerance: relative, and a hundredth of it absolute.
