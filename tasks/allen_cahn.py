@@ -92,7 +92,8 @@ def solution(network: nn.Module, points: Tensor) -> Tensor:
     Shapes: points (points, 2), x and t; result (points,).
     """
     x, t = points.unbind(1)
-    return x.square() * torch.cos(torch.pi * x) + t * (1 - x.square()) * network(points)[:, 0]
+    output: Tensor = network(points)[:, 0]
+    return x.square() * torch.cos(torch.pi * x) + t * (1 - x.square()) * output
 
 
 def reference(points: np.ndarray, rate: float, degree: int = DEGREE, tolerance: float = 1e-9) -> np.ndarray:
@@ -102,7 +103,8 @@ def reference(points: np.ndarray, rate: float, degree: int = DEGREE, tolerance: 
         return rate * (u - u**3)
 
     def start(x: np.ndarray) -> np.ndarray:
-        return x**2 * np.cos(np.pi * x)
+        values: np.ndarray = x**2 * np.cos(np.pi * x)
+        return values
 
     return diffusion(reaction, DIFFUSIVITY, start, points, degree, tolerance)
 

@@ -88,7 +88,8 @@ class Burgers(Task):
 
         value, gradient, by_xx = derivatives(u, batch["inputs"], 0)
         by_x, by_t = gradient.unbind(1)
-        return (by_t + value * by_x - batch["viscosity"] * by_xx).square().mean()
+        residual = by_t + value * by_x - batch["viscosity"] * by_xx
+        return residual.square().mean()
 
     @staticmethod
     def predict(network: nn.Module, batch: Examples) -> Tensor:
@@ -105,7 +106,8 @@ def solution(network: nn.Module, points: Tensor) -> Tensor:
     Shapes: points (points, 2), x and t; result (points,).
     """
     x, t = points.unbind(1)
-    return -torch.sin(torch.pi * x) + t * (1 - x.square()) * network(points)[:, 0]
+    output: Tensor = network(points)[:, 0]
+    return -torch.sin(torch.pi * x) + t * (1 - x.square()) * output
 
 
 def _examples(viscosity: float, draw: np.random.RandomState, count: int) -> Examples:

@@ -20,7 +20,7 @@ LOW = np.array([0.0, 40 * np.pi, 0.0, 1.0])
 RANGE = np.array([100.0, 520 * np.pi, 1.0, 10.0])
 NOISE = 0.1
 """Standard deviation of the noise, a third of the signal's, as Friedman has it."""
-CENTRE, SCALE = 1.33, 0.31
+CENTRE, SCALE = 1.33, 0.33
 """Mean and standard deviation of the source's targets, rounded. Constants, so that no split shapes another."""
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,10 +53,11 @@ def derivatives(function: Callable[[Tensor], Tensor], points: Tensor, *twice: in
     """
 
     def first(at: Tensor) -> tuple[Tensor, Tensor]:
-        value, pull = vjp(function, at)
+        value, pull = vjp(function, at)[:2]
         return pull(torch.ones_like(value))[0], value
 
-    gradient, pull, value = vjp(first, points, has_aux=True)
+    pulled: Any = vjp(first, points, has_aux=True)  # typed by torch as without the third
+    gradient, pull, value = pulled
     axes = torch.eye(points.shape[1], dtype=points.dtype, device=points.device)
     second = (pull(axes[axis].expand_as(points))[0][:, axis] for axis in twice)
     return (value, gradient, *second)
