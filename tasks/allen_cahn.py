@@ -100,7 +100,8 @@ def reference(points: np.ndarray, rate: float, degree: int = DEGREE, tolerance: 
     """The solution at points. Shapes: points (points, 2), x and t; result (points,)."""
 
     def reaction(u: np.ndarray) -> np.ndarray:
-        return rate * (u - u**3)
+        values: np.ndarray = rate * (u - u**3)
+        return values
 
     def start(x: np.ndarray) -> np.ndarray:
         values: np.ndarray = x**2 * np.cos(np.pi * x)
