@@ -89,7 +89,7 @@ def test_more_shift_is_farther_from_the_source_which_stays(kind):
         data = kind(shift=shift).datasets()
         hashes.add(content_hash({"train": data.source_train, "test": data.source_test}))
         test, regime = double(data.target_test), TASKS[kind].Regime(*SOURCES[kind])
-        scale = np.array(TASKS[kind].SCALE)
+        scale = torch.tensor(TASKS[kind].SCALE)
         rolled = rk4(lambda s: torch.from_numpy(regime.field(s.numpy())), test["inputs"], TASKS[kind].STEP, 20)  # noqa: B023
         errors.append(float(((rolled - test["targets"][:, :20]) / scale).square().mean()))
     assert len(hashes) == 1
