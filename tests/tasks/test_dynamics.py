@@ -5,8 +5,13 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
+from torchdiffeq import odeint
 
-from harness.data import content_hash
+from harness import seeds
+from harness.data import content_hash, take
+from harness.engines.lanes import Lanes
+from harness.fit import Fit
+from harness.objective import Objective
 from tasks import lotka_volterra, pendulum, van_der_pol
 from tasks.lotka_volterra import LotkaVolterra
 from tasks.numerics import rk4, trajectories
@@ -109,3 +114,24 @@ def test_a_perfect_rollout_scores_zero_and_one_off_by_its_scale_scores_one(kind)
 def test_the_scale_is_that_of_the_sources_states(kind):
     deviation = kind().datasets().source_test["targets"].flatten(0, 1).std(0)
     torch.testing.assert_close(deviation, torch.tensor(TASKS[kind].SCALE), rtol=0.1, atol=0)
+
+
+def adaptive(network, batch):
+    """The loss with torchdiffeq's adaptive solver instead of fixed steps."""
+    times = pendulum.STEP * torch.arange(batch["targets"].shape[1] + 1)
+    scale = batch["inputs"].new_tensor(pendulum.SCALE)
+    rolled = odeint(lambda _, state: network(state), batch["inputs"] / scale, times, rtol=1e-6, atol=1e-7)[1:]
+    return torch.nn.functional.mse_loss(rolled.transpose(0, 1), batch["targets"] / scale)
+
+
+def test_an_adaptive_solver_trains_alone_and_says_why_and_fixed_steps_are_lanes():
+    """Both reach the same loss: of these segments the fixed step is fine enough."""
+    train = take(DampedPendulum().datasets().target_pool, torch.arange(20))
+    losses = []
+    for loss, engine in ((DampedPendulum.loss, "lanes"), (adaptive, "plain")):
+        with seeds.seeded("a key", "network"):
+            objective = Objective(DampedPendulum().network(), loss)
+        (result,) = Fit(Lanes(), DampedPendulum.recipe, 0, 10)([objective], train)
+        assert (result.engine, result.note.startswith("no lane: ")) == (engine, engine == "plain")
+        losses.append(result.last_loss)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
