@@ -20,6 +20,14 @@ SPLITS = ("source_train", "source_test", "target_pool", "target_test")
 # which hides the last bits in which libraries of mathematical functions differ. So the hashes hold on every machine.
 HASHES = {
     "friedman1": "7a5ed499ab2a8050315413f976312323",
+    "friedman2": "909543b3c51a2470c7a76ad6a31631c3",
+    "friedman3": "c8f2731964ab4bc453c17e34b727e208",
+    "damped_pendulum": "9d43b117ebe24df77e5d7a1c55e29611",
+    "lotka_volterra": "01f44b6c50e9b7df32571f8bc8b913ce",
+    "van_der_pol": "e01d1f6ed35efc04fb99597b9ece6aa3",
+    "burgers": "0f1be91efd5202fcc899875127ca5e9d",
+    "allen_cahn": "64e6c4da948208b50a9b86f633bd5f2e",
+    "helmholtz": "40178f07a1b1b8b92b77070ac0077e66",
     "digits_new_classes": "770736dace9ee940d6fae7ce2ace3491",
     "fair_affairs": "1f0860eb76b4d1a1f0de1994f02300cb",
     "digits_new_domain": "27991432a692191b16f7f2c06203aeb7",
