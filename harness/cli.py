@@ -6,6 +6,7 @@ import argparse
 import os
 import signal
 import sys
+import tempfile
 from pathlib import Path
 
 from harness.errors import UserError
@@ -44,6 +45,8 @@ def _command(options: argparse.Namespace, child: Child | None = None) -> int:
 
 def _dispatch(options: argparse.Namespace) -> int:
     if options.command == "run":
+        # Ray puts the current folder on its workers' path, where a user's own `tasks/` would shadow ours.
+        os.chdir(tempfile.mkdtemp(prefix="empty-", dir=options.child.scratch))
         options.ray_here = None
         if options.address is None:
             from harness.embedded import Embedded

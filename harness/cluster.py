@@ -58,7 +58,7 @@ def _join(address: str) -> None:
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     try:
         ray.init(address, runtime_env={"env_vars": passed}, **QUIET)
-    except (ConnectionError, ValueError, RuntimeError, TimeoutError, ray.exceptions.RayError) as error:
+    except Exception as error:  # Ray raises bare ones too
         raise UserError(f"--address {address}: no Ray cluster there that will do ({error})") from error
 
 

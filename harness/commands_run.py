@@ -103,7 +103,7 @@ def plan_command(options: Namespace) -> int:
         "trials": len(tune) + len(final),
         "tune_trials": len(tune),
         "final_trials": len(final),
-        "source_models": len(sources),
+        "source_models": len({trial.source_key for pack in sources for trial in pack.trials}),
         "packs": len(plan.packs(tune)) + len(plan.packs(final)) + len(sources),
         "can_decide": decides(len({t.name for t in suite.tasks if not t.negative_control}), len(suite.entrants)),
     }

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -26,16 +25,11 @@ QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITIC
 
 
 class Embedded:
-    """A local Ray that is starting. The process moves to an empty folder: Ray puts the current one on its workers'
-    path, where a user's own `tasks/` would shadow ours.
-
-    scratch: folder for what need not outlive the run.
-    """
+    """A local Ray that is starting. scratch: folder for what need not outlive the run."""
 
     def __init__(self, scratch: Path) -> None:
         prepare_environment()
         os.environ["TMPDIR"] = str(scratch)  # what the workers leave goes with it
-        os.chdir(tempfile.mkdtemp(prefix="empty-", dir=scratch))
         self.scratch = scratch
         self.error: Exception | None = None
         self.started = threading.Event()

@@ -36,42 +36,37 @@ class Runner:
 
         Trials that ran out of memory run once more, alone and with twice as much, before the next stage begins.
         """
-        begun: list[Trial] = []
-        stages = self._stages(tune, final, retry_failed, begun)
+        stages = self._stages(tune, final, retry_failed)
         sources = len(_sources(self.campaign, [*tune, *final], []))
         most = max(len(self._packs(trials)) for trials in (tune, final)) + sources
         for jobs in stages:
             exhausted = self._run(jobs, lambda exhausted: [] if exhausted else next(stages, []), most, self.asked)
-            again = [trial for trial in self.campaign.missing(begun) if trial.key in exhausted]
-            if again:
+            if again := self.campaign.missing(exhausted):
                 asked = larger(self.asked)
                 self.progress.note(f"{len(again)} trials ran out of memory; they run again alone, each with {asked}")
                 alone = [Job(Pack("trials", (trial,)), last=True, before="memory: with less of it") for trial in again]
                 self._run(alone, lambda exhausted: [], len(alone), asked)
 
-    def _stages(
-        self, tune: list[Trial], final: list[Trial], retry_failed: bool, begun: list[Trial]
-    ) -> Iterator[list[Job]]:
+    def _stages(self, tune: list[Trial], final: list[Trial], retry_failed: bool) -> Iterator[list[Job]]:
         """The jobs of each stage that has some; the second is not known before the first is done.
 
         The source models of both are trained first: as lanes of one computation they cost little more than one.
         """
         if tune:
-            yield self._begin("tune", tune, [*tune, *final], begun)
+            yield self._begin("tune", tune, [*tune, *final])
         final = _missing_finals(self.campaign, retry_failed)
         if final:
-            yield self._begin("final", final, final, begun)
+            yield self._begin("final", final, final)
 
-    def _begin(self, stage: str, trials: list[Trial], of_sources: list[Trial], begun: list[Trial]) -> list[Job]:
+    def _begin(self, stage: str, trials: list[Trial], of_sources: list[Trial]) -> list[Job]:
         sources = _sources(self.campaign, of_sources, trials)
         self.progress.begin(stage, len(sources) + len(trials))
-        begun += trials
         return [Job(pack) for pack in (*sources, *self._packs(trials))]
 
     def _packs(self, trials: list[Trial]) -> list[Pack]:
         return plan.packs(trials, slots(self.asked), self.campaign.suite.resources.device)
 
-    def _run(self, jobs: list[Job], more: Callable[[set[str]], list[Job]], most: int, asked: Request) -> set[str]:
+    def _run(self, jobs: list[Job], more: Callable[[set[str]], list[Job]], most: int, asked: Request) -> list[Trial]:
         return schedule.run_jobs(jobs, more, most, self.campaign, asked, self.progress, self.child)
 
 
