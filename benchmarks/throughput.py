@@ -26,6 +26,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import ray
 import torch
 from ray import tune
 
@@ -33,6 +34,7 @@ from harness import plan, trial
 from harness.campaign import Campaign
 from harness.cluster import cluster
 from harness.commands_run import load_suite
+from harness.embedded import Embedded
 from harness.engines.allocator import keep_freed_memory
 from harness.plan import Trial
 from harness.source import Store
@@ -121,7 +123,7 @@ def actor_per_trial(trials: Sequence[Trial], cache: Path, folder: Path, count: i
 
     started = time.perf_counter()
     folder.mkdir()
-    with tempfile.TemporaryDirectory(prefix="tune-") as scratch, cluster(None, Path(scratch)):
+    with tempfile.TemporaryDirectory(prefix="tune-") as scratch, cluster(Embedded(Path(scratch)), None):
         ready = time.perf_counter()
         results = tune.Tuner(
             tune.with_parameters(trainable, trials=chosen),
@@ -129,6 +131,7 @@ def actor_per_trial(trials: Sequence[Trial], cache: Path, folder: Path, count: i
             run_config=tune.RunConfig(storage_path=str(folder), verbose=0),
         ).fit()
         fitted = time.perf_counter()
+        ray.shutdown()
     if results.errors:
         raise RuntimeError(f"a trial failed: {results.errors[0]}")
     return (ready - started) + (fitted - ready) * len(trials) / count

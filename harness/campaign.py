@@ -176,7 +176,7 @@ def difference(held: dict[str, Any], wanted: dict[str, Any]) -> str:
 
 def _refuse_links(folder: Place) -> None:
     """Raises: UserError if a part of the campaign is a link: what is written there would land elsewhere."""
-    parts = ("ledger", "ledger/merged", "ledger/.set-aside", "selection", "cache")
+    parts = ("ledger", "ledger/merged", "ledger/.set-aside", "selection", "cache", "curves", "curves/merged")
     for path in (folder / part for part in parts):
         if isinstance(path, Path) and path.is_symlink():
             raise UserError(f"{path} is a link to {path.resolve()}; pacbench writes inside the campaign's folder only")

@@ -6,6 +6,7 @@ import argparse
 import os
 import signal
 import sys
+import tempfile
 from pathlib import Path
 
 from harness.errors import UserError
@@ -18,6 +19,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command. Returns: 0 all done, 1 some trials failed, 2 bad input, 130 interrupted."""
     options = parser().parse_args(arguments)
     if options.command == "run":
+        options.out = _from_here(options.out)
+        if options.suite.endswith(".toml") or "/" in options.suite:
+            options.suite = _from_here(os.path.expanduser(options.suite))
         return supervised(lambda child: _command(options, child))
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     return _command(options)
@@ -40,11 +44,23 @@ def _command(options: argparse.Namespace, child: Child | None = None) -> int:
 
 
 def _dispatch(options: argparse.Namespace) -> int:
+    if options.command == "run":
+        # Ray puts the current folder on its workers' path, where a user's own `tasks/` would shadow ours.
+        os.chdir(tempfile.mkdtemp(prefix="empty-", dir=options.child.scratch))
+        options.ray_here = None
+        if options.address is None:
+            from harness.embedded import Embedded
+
+            options.ray_here = Embedded(options.child.scratch)
     if options.command in ("list", "plan", "run"):
         from harness import commands_run
 
         known = {"list": commands_run.list_command, "plan": commands_run.plan_command, "run": commands_run.run_command}
         return known[options.command](options)
+    if options.command == "power":
+        from harness import commands_power
+
+        return commands_power.power_command(options)
     from harness import commands_advise, commands_compare, commands_results
 
     reading = {
@@ -56,6 +72,11 @@ def _dispatch(options: argparse.Namespace) -> int:
         "export": commands_results.export_command,
     }
     return reading[options.command](options)
+
+
+def _from_here(name: str) -> str:
+    """A path that stays right when the current folder changes; an address of a store as it is."""
+    return str(Path.cwd() / name) if name and "://" not in name else name
 
 
 def parser() -> argparse.ArgumentParser:
@@ -82,7 +103,7 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("folder", metavar="DIR")
     _json(add)
 
-    add = commands.add_parser("report", help="report.html, report.md, leaderboard.csv and .parquet")
+    add = commands.add_parser("report", help="report.html, .md and .tex, leaderboard.csv and .parquet")
     _folders(add)
     add.add_argument("--out", metavar="DIR2", help="where to write (default: DIR/report)")
     add.add_argument("--baseline", default="fine_tuning", metavar="M", help="label every method is compared with")
@@ -106,6 +127,16 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("--trainable-parameters", metavar="Y", help="most parameters that train, as in 100000 or 1e5")
     add.add_argument("--seconds", metavar="S", help="most seconds of adapting to the target")
     add.add_argument("--keep-source", metavar="FRACTION", help="least share of the source score to keep, as in 0.9")
+    _json(add)
+
+    add = commands.add_parser("power", help="tasks and seeds that a difference needs, and what a design can see")
+    add.add_argument("folders", nargs="*", metavar="DIR", help="campaigns whose rows are the pilot")
+    add.add_argument("--variances", metavar="T,S", help="instead of DIR: of paired differences, over tasks and seeds")
+    add.add_argument("--difference", type=float, metavar="D", help="the true difference that is to be found")
+    add.add_argument("--tasks", type=int, metavar="N", help="tasks of the design (default: the pilot's)")
+    add.add_argument("--seeds", type=int, metavar="S", help="seeds on each task (default: the pilot's, else 5)")
+    add.add_argument("--methods", type=int, metavar="K", help="with --variances: methods, one the baseline (default 2)")
+    add.add_argument("--baseline", metavar="M", help="with DIR: label to compare with (default: fine_tuning)")
     _json(add)
 
     add = commands.add_parser("export", help="one Parquet, CSV or Arrow file of all rows, or runs of wandb")

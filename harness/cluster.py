@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
@@ -16,7 +14,7 @@ import ray
 from ray import cloudpickle
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from harness.engines.allocator import round_alike
+from harness.embedded import QUIET, Embedded, prepare_environment
 from harness.errors import UserError
 from harness.plugins import by_value_modules
 from harness.suite import Resources
@@ -25,40 +23,20 @@ from harness.supervise import Crashed, descendants, interrupt_once
 ANSWER_SECONDS = 60.0
 """A node gets this long to start a worker and answer."""
 
-LONGEST_SOCKET_FOLDER = 40
-"""Characters of Ray's folder at most: a socket's path in it may have 107."""
-
 
 @contextmanager
-def cluster(address: str | None, scratch: Path) -> Iterator[None]:
-    """An embedded local Ray for the block, or the cluster at `address`; Ray's own logs stay out of the terminal.
+def cluster(ray_here: Embedded | None, address: str | None) -> Iterator[None]:
+    """The local Ray, or where there is none the cluster at `address`, for the block.
 
-    scratch: folder for what need not outlive the block. Raises: UserError if there is no cluster at the address,
-    Crashed if Ray fails.
+    What is left of a local Ray ends with this process: to stop it in order would take a second.
+    Raises: UserError if there is no cluster at the address, Crashed if Ray fails.
     """
-    round_alike()  # the workers that start here inherit it
-    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
-    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
-    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
-    # Ray's default of 15 starves the workers on a machine that does anything else.
-    os.environ.setdefault("RAY_worker_niceness", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
-    if address is None:
-        settings["include_dashboard"] = False
-        if len(str(scratch)) <= LONGEST_SOCKET_FOLDER:
-            settings["_temp_dir"] = str(scratch)
-        os.environ["TMPDIR"] = str(scratch)  # what the workers leave goes with it
-    else:
-        settings["runtime_env"] = {"env_vars": {name: os.environ[name] for name in _PASSED_ON if name in os.environ}}
     # Ray writes of every lost worker on the driver's stdout, pages of it.
-    with _away_from_users_folder(scratch), Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
-        try:
-            ray.init(address or "local", **settings)
-        except (ConnectionError, ValueError, RuntimeError, TimeoutError, ray.exceptions.RayError) as error:
-            if address is None:
-                raise Crashed(f"Ray did not start ({error})") from error
-            raise UserError(f"--address {address}: no Ray cluster there that will do ({error})") from error
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+        if ray_here is not None:
+            ray_here.ready()
+        else:
+            _join(str(address))
         signal.signal(signal.SIGTERM, interrupt_once)
         for module in by_value_modules():
             cloudpickle.register_pickle_by_value(module)  # type: ignore[no-untyped-call]
@@ -67,22 +45,21 @@ def cluster(address: str | None, scratch: Path) -> Iterator[None]:
         except ray.exceptions.RayError as error:
             raise Crashed(f"Ray failed ({str(error).strip().splitlines()[-1]})") from error
         finally:
-            ray.shutdown()
+            if ray_here is None:
+                ray.shutdown()
 
 
 _PASSED_ON = ("MKL_CBWR", "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS")
 
 
-@contextmanager
-def _away_from_users_folder(scratch: Path) -> Iterator[None]:
-    """Ray puts the current folder on its workers' path, where a user's own `tasks/` would shadow ours."""
-    here = Path.cwd()
-    with tempfile.TemporaryDirectory(prefix="empty-", dir=scratch) as empty:
-        os.chdir(empty)
-        try:
-            yield
-        finally:
-            os.chdir(here)
+def _join(address: str) -> None:
+    """Connect to a running cluster. Raises: UserError if there is none."""
+    prepare_environment()
+    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    try:
+        ray.init(address, runtime_env={"env_vars": passed}, **QUIET)
+    except Exception as error:  # Ray raises bare ones too
+        raise UserError(f"--address {address}: no Ray cluster there that will do ({error})") from error
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ from harness.record import open_place, read_record
 from harness.suite import Suite
 from harness.task import Task
 from methods import METHODS
+from results.power import decides
 from tasks import TASKS
 
 CALIBRATION_STEPS = 30
@@ -102,8 +103,9 @@ def plan_command(options: Namespace) -> int:
         "trials": len(tune) + len(final),
         "tune_trials": len(tune),
         "final_trials": len(final),
-        "source_models": len(sources),
+        "source_models": len({trial.source_key for pack in sources for trial in pack.trials}),
         "packs": len(plan.packs(tune)) + len(plan.packs(final)) + len(sources),
+        "can_decide": decides(len({t.name for t in suite.tasks if not t.negative_control}), len(suite.entrants)),
     }
     estimated = None
     if options.earlier is not None:
@@ -201,7 +203,7 @@ def _run(campaign: Campaign, options: Namespace) -> int:
     started = time.monotonic()
     from harness.run import FAILURES, run  # Ray is imported only where something runs
 
-    ran = run(campaign, options.address, options.retry_failed, Progress(), options.child)
+    ran = run(campaign, options.ray_here, options.address, options.retry_failed, Progress(), options.child)
     for repeat in campaign.ledger.differing():
         print(f"pacbench: {repeat}", file=sys.stderr)
     statuses = campaign.ledger.outcomes()["status"].to_pylist()

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from harness.curves import merge_curves
+from results import curves
 from results.committed import (
     CONTENT_NAME,
     LEDGER,
@@ -103,7 +105,7 @@ def set_aside(folder: Place, path: Place) -> Place:
 
 @contextmanager
 def compacting(folder: Place, allowed: Callable[[], bool]) -> Iterator[None]:
-    """Compact beside the block whenever MANY commits lie in the ledger, and once at its end."""
+    """Compact beside the block whenever MANY commits lie in the ledger, or curves of as many, and once at its end."""
     over = threading.Event()
 
     def look() -> None:
@@ -121,12 +123,13 @@ def compacting(folder: Place, allowed: Callable[[], bool]) -> Iterator[None]:
 
 
 def _compact_many(folder: Place, allowed: Callable[[], bool]) -> None:
-    """Compact if it is worth it. What prevents it, prevents no run: readers are slower, and told of damage."""
-    try:
+    """Compact what is worth it. What prevents it, prevents no run: readers are slower, and told of damage."""
+    with suppress(OSError, DamagedError):
         if len(commits(folder)) > MANY:
             compact(folder, allowed)
-    except (OSError, DamagedError):
-        return
+    with suppress(OSError):
+        if len(curves.commits(folder / curves.FOLDER)) > MANY:
+            merge_curves(folder, allowed)
 
 
 def _readable(files: list[Place]) -> dict[str, pa.Table]:

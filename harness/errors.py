@@ -33,6 +33,14 @@ class TrialTimeout(BaseException):
     """The trial used up its `trial_seconds`."""
 
 
+def message(error: BaseException) -> str:
+    """What an error says, as text that can be written, also where saying it fails."""
+    try:
+        return str(error).encode(errors="replace").decode()
+    except Exception:  # noqa: BLE001 - an error of a method's own can do anything here
+        return "(its message cannot be read)"
+
+
 def nearest(given: str, known: Iterable[str]) -> str:
     """The end of an unknown-name message: the nearest valid name, or all of them."""
     names = sorted(known)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from harness import plan, schedule
 from harness.campaign import Campaign
 from harness.cluster import Request, cluster, larger, request, slots
+from harness.embedded import Embedded
 from harness.plan import Pack, Trial
 from harness.progress import Progress
 from harness.recovery import Job
@@ -35,47 +36,49 @@ class Runner:
 
         Trials that ran out of memory run once more, alone and with twice as much, before the next stage begins.
         """
-        begun: list[Trial] = []
-        stages = self._stages(tune, final, retry_failed, begun)
+        stages = self._stages(tune, final, retry_failed)
         sources = len(_sources(self.campaign, [*tune, *final], []))
         most = max(len(self._packs(trials)) for trials in (tune, final)) + sources
         for jobs in stages:
             exhausted = self._run(jobs, lambda exhausted: [] if exhausted else next(stages, []), most, self.asked)
-            again = [trial for trial in self.campaign.missing(begun) if trial.key in exhausted]
-            if again:
+            if again := self.campaign.missing(exhausted):
                 asked = larger(self.asked)
                 self.progress.note(f"{len(again)} trials ran out of memory; they run again alone, each with {asked}")
                 alone = [Job(Pack("trials", (trial,)), last=True, before="memory: with less of it") for trial in again]
                 self._run(alone, lambda exhausted: [], len(alone), asked)
 
-    def _stages(
-        self, tune: list[Trial], final: list[Trial], retry_failed: bool, begun: list[Trial]
-    ) -> Iterator[list[Job]]:
+    def _stages(self, tune: list[Trial], final: list[Trial], retry_failed: bool) -> Iterator[list[Job]]:
         """The jobs of each stage that has some; the second is not known before the first is done.
 
         The source models of both are trained first: as lanes of one computation they cost little more than one.
         """
         if tune:
-            yield self._begin("tune", tune, [*tune, *final], begun)
+            yield self._begin("tune", tune, [*tune, *final])
         final = _missing_finals(self.campaign, retry_failed)
         if final:
-            yield self._begin("final", final, final, begun)
+            yield self._begin("final", final, final)
 
-    def _begin(self, stage: str, trials: list[Trial], of_sources: list[Trial], begun: list[Trial]) -> list[Job]:
+    def _begin(self, stage: str, trials: list[Trial], of_sources: list[Trial]) -> list[Job]:
         sources = _sources(self.campaign, of_sources, trials)
         self.progress.begin(stage, len(sources) + len(trials))
-        begun += trials
         return [Job(pack) for pack in (*sources, *self._packs(trials))]
 
     def _packs(self, trials: list[Trial]) -> list[Pack]:
         return plan.packs(trials, slots(self.asked), self.campaign.suite.resources.device)
 
-    def _run(self, jobs: list[Job], more: Callable[[set[str]], list[Job]], most: int, asked: Request) -> set[str]:
+    def _run(self, jobs: list[Job], more: Callable[[set[str]], list[Job]], most: int, asked: Request) -> list[Trial]:
         return schedule.run_jobs(jobs, more, most, self.campaign, asked, self.progress, self.child)
 
 
-def run(campaign: Campaign, address: str | None, retry_failed: bool, progress: Progress, child: Child) -> Counter[str]:
-    """Run what is missing; returns the statuses of the trials that ran now.
+def run(
+    campaign: Campaign,
+    ray_here: Embedded | None,
+    address: str | None,
+    retry_failed: bool,
+    progress: Progress,
+    child: Child,
+) -> Counter[str]:
+    """Run what is missing, on the local Ray or else at the address; returns the statuses of the trials that ran now.
 
     With `retry_failed` final trials that are not done run again as a new attempt; tuning is not repeated, since its
     selection was recorded before the first test score. Raises: UserError, KeyboardInterrupt.
@@ -85,9 +88,9 @@ def run(campaign: Campaign, address: str | None, retry_failed: bool, progress: P
     if tune or final:
         schedule.check_disk(campaign, _bytes_needed(campaign, [*tune, *final]), child.scratch)
         asked = request(campaign.suite.resources)
-        with cluster(address, child.scratch):
+        with cluster(ray_here, address):
             slots(asked)  # a request that never fits is refused before anything starts
-            if address is not None:
+            if ray_here is None:
                 schedule.check_nodes(campaign, asked)
             Runner(campaign, asked, progress, child).run(tune, final, retry_failed)
         progress.end()

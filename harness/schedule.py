@@ -17,6 +17,7 @@ from harness.cluster import Request, everywhere, on_node, slots
 from harness.desk import Desk
 from harness.errors import UserError
 from harness.heartbeat import Heartbeat
+from harness.plan import Trial
 from harness.progress import Progress
 from harness.record import RECORD
 from harness.recovery import Job
@@ -55,12 +56,13 @@ def run_jobs(
     asked: Request,
     progress: Progress,
     child: Child,
-) -> set[str]:
+) -> list[Trial]:
     """Run every job until each of its trials has a row; rows are committed by the workers.
 
     Whenever all are done `more` gives the next ones, for the same workers, or none; it is told the keys of trials
     without a row, since they ran out of memory and may try with more. most: jobs at a time at most, for the number of
-    workers. Returns: those keys. Raises: UserError if rows cannot be written, workers cannot start, or no node is left.
+    workers. Returns: those trials. Raises: UserError if rows cannot be written, workers cannot start, or no node is
+    left.
     """
     concurrent = min(slots(asked), most)
     desk = ray.remote(Desk).options(**on_node(ray.get_runtime_context().get_node_id())).remote()
@@ -96,7 +98,7 @@ def run_jobs(
             f"{campaign.folder}: rows cannot be written ({watch.unwritten}); what is committed is kept, the same "
             "command resumes"
         )
-    return watch.exhausted
+    return watch.exhausted_trials()
 
 
 def check_disk(campaign: Campaign, needed: int, scratch: Path) -> None:

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from harness import cost, data, seeds
+from harness import cost, data, process, seeds
 from harness.data import Datasets
 from harness.engines.plain import Plain
-from harness.errors import Declined, Diverged
+from harness.errors import Declined, Diverged, TrialTimeout
 from harness.evaluate import signed_score
 from harness.fit import Engine, Fit
 from harness.method import Problem
@@ -68,7 +68,7 @@ class Store:
         self.device = device
         self.together = Together()
         self.engines: dict[str, Engine] = {"plain": Plain(), "lanes": self.together}
-        self._failed: dict[str, Exception] = {}
+        self._failed: dict[str, BaseException] = {}
 
     def untrained(self, task: Task, key: str) -> nn.Module:
         """The task's network with initial weights derived from `key`."""
@@ -116,8 +116,11 @@ class Store:
             started = cost.now(self.device)
             with seeds.seeded(trial.drawn_by.prepare_key, "prepare"):
                 try:
-                    network = method.prepare(network, problem(task, network, own, new_head=False, steps=steps), fit)
-                except Exception as error:
+                    with process.kept():  # what it leaves is for all that share the network
+                        network = method.prepare(network, problem(task, network, own, new_head=False, steps=steps), fit)
+                except TrialTimeout:
+                    raise
+                except BaseException as error:
                     self._failed[key] = error
                     raise
             seconds = cost.now(self.device) - started - fit.untimed_seconds

@@ -3,7 +3,7 @@
 Ray ends the process that holds it when its own servers are gone, and leaves some of its processes behind. So `run`
 works in a child process. The parent loads nothing heavy, passes signals on, ends whatever the child left behind, and
 starts another child where one ended without saying how: the campaign is resumed, as it would be by hand. Should the
-parent be killed, the child sees it and ends as by Ctrl-C.
+parent be killed, the child sees it and ends as by Ctrl-C. Should both be, `harness.leftovers` ends the rest.
 
 Both adopt the processes that their descendants leave behind (PR_SET_CHILD_SUBREAPER), so what belongs to a run is
 known by descent, and nothing else can be hit.
@@ -25,6 +25,8 @@ from pathlib import Path
 from shutil import rmtree
 from types import FrameType
 from typing import NoReturn
+
+from harness import leftovers
 
 _SUBREAPER = 36
 """Option of prctl(2): PR_SET_CHILD_SUBREAPER."""
@@ -71,6 +73,7 @@ def supervised(work: Callable[[Child], int]) -> int:
         if signals.interrupted():
             return 130
         scratch = Path(tempfile.mkdtemp(prefix="pacbench-"))
+        held = leftovers.watch(scratch)
         reading, writing = os.pipe()
         parent = os.getpid()
         child = os.fork()
@@ -82,6 +85,7 @@ def supervised(work: Callable[[Child], int]) -> int:
         heard = _listen(reading)
         signals.pass_to(None)
         sweep()
+        os.close(held)
         rmtree(scratch, ignore_errors=True)
         if heard[-1:] not in (b"", b"."):
             return heard[-1]
@@ -119,11 +123,11 @@ def _as_child(parent: int, self: Child, work: Callable[[Child], int]) -> None:
         sys.excepthook(*sys.exc_info())
         status = 1
     finally:
+        with contextlib.suppress(OSError):  # nobody may be left to hear it
+            os.write(self.pipe, bytes([status]))  # first: Ray ends this process when its servers are gone
         sweep()
         if os.getppid() != parent:
             rmtree(self.scratch, ignore_errors=True)
-        with contextlib.suppress(OSError):  # nobody may be left to hear it
-            os.write(self.pipe, bytes([status]))
         os._exit(status)
 
 

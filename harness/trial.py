@@ -10,27 +10,29 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+import pyarrow as pa
 import torch
 from torch import nn
 
-from harness import cost, data, provenance, seeds
+from harness import cost, data, process, provenance, seeds
 from harness.curves import CURVE
 from harness.engines.plain import Plain
-from harness.errors import Declined, Diverged, TrialTimeout
+from harness.errors import Declined, Diverged, TrialTimeout, message
 from harness.fit import Fit
 from harness.objective import Objective
 from harness.plan import PROTOCOL, Trial
 from harness.recipe import Recipe
 from harness.source import Model, Store, datasets, problem
+from results import schema
 from results.schema import SCHEMA_VERSION
 
 Row = dict[str, Any]
 
 
 def run(trial: Trial, store: Store, exclusive_device: bool = False) -> Row:
-    """The trial's row, whatever happens, and in it the learning curve under CURVE.
+    """The trial's row, whatever happens, and in it the learning curve under CURVE. Raises: nothing.
 
-    Raises: KeyboardInterrupt, and nothing else.
+    A worker is never interrupted from outside: a KeyboardInterrupt is the method's own, like all that its code raises.
     """
     row = describe(trial)
     measured: Row = {"started_at": datetime.now(UTC), "extra": _task_remarks(trial)}
@@ -38,16 +40,16 @@ def run(trial: Trial, store: Store, exclusive_device: bool = False) -> Row:
     note = store.together.note
     note.doing(trial.key)
     try:
-        with cost.time_limit(trial.trial_seconds, note):
+        with process.kept(), seeds.seeded(trial.drawn_by.key, "trial"), cost.time_limit(trial.trial_seconds, note):
             _measure(trial, store, measured)
         measured["status"] = "done"
     except Declined as declined:
-        measured |= {"status": "declined", "reason": str(declined) or "no reason given"}
+        measured |= {"status": "declined", "reason": message(declined) or "no reason given"}
     except Diverged as diverged:
-        measured |= {"status": "diverged", "reason": str(diverged)}
+        measured |= {"status": "diverged", "reason": message(diverged)}
     except TrialTimeout:
         measured |= {"status": "timeout", "reason": f"not finished after {trial.trial_seconds:g} s"}
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - the trial's boundary: what a method raises becomes a row
+    except BaseException as error:  # noqa: BLE001 - the trial's boundary: what a method raises becomes a row
         measured |= {"status": "oom" if _out_of_memory(error) else "failed", "reason": _reason(error)}
     note.doing("")
     measured["finished_at"] = datetime.now(UTC)
@@ -56,7 +58,7 @@ def run(trial: Trial, store: Store, exclusive_device: bool = False) -> Row:
     measured["exclusive_device"] = exclusive_device and measured.get("lanes", 1) == 1
     if measured["status"] != "done":
         measured["score_test"] = None
-    return row | measured
+    return _writable(trial, row | measured)
 
 
 def describe(trial: Trial) -> Row:
@@ -97,6 +99,15 @@ def describe(trial: Trial) -> Row:
         "dirty": dirty,
         "versions": provenance.versions(),
     }
+
+
+def _writable(trial: Trial, row: Row) -> Row:
+    """The row, or one that says why it does not fit the schema: a method reports what is no text, for instance."""
+    try:
+        schema.table([{name: value for name, value in row.items() if name != CURVE}])
+        return row
+    except (TypeError, ValueError, ArithmeticError, pa.ArrowException) as error:
+        return lost(trial, "failed", f"what it reports cannot be written: {_reason(error)}")
 
 
 def lost(trial: Trial, status: str, reason: str) -> Row:
@@ -223,7 +234,7 @@ def _task_remarks(trial: Trial) -> dict[str, str]:
 def _out_of_memory(error: BaseException) -> bool:
     """True for Python's, CUDA's and torch's CPU allocator's ways of saying so."""
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
-        words in str(error) for words in ("can't allocate memory", "bad_alloc")
+        words in message(error) for words in ("can't allocate memory", "bad_alloc")
     )
 
 
@@ -231,7 +242,9 @@ def _reason(error: BaseException) -> str:
     """The error in one line, with the innermost place it came from."""
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {error}{place}"[:2000]
+    name = type(error).__name__
+    said = message(error)
+    return (f"{name}: {said}{place}" if said else f"raised {name}{place}")[:2000]
 
 
 def warm_up(store: Store) -> None:
@@ -277,9 +290,9 @@ def _ahead(trial: Trial, store: Store, work: Callable[[], object]) -> None:
     note = store.together.note
     note.doing(trial.key)
     try:
-        with cost.time_limit(trial.trial_seconds, note):
+        with process.kept(), seeds.seeded(trial.drawn_by.key, "ahead"), cost.time_limit(trial.trial_seconds, note):
             work()
-    except (Exception, SystemExit, TrialTimeout):  # noqa: BLE001 - the trials that need it will say so
+    except BaseException:  # noqa: BLE001 - the trials that need it will say so
         return
     finally:
         note.doing("")

@@ -17,6 +17,7 @@ from harness.cluster import Request, is_running, nodes, on_node, services
 from harness.desk import Held, Worker
 from harness.errors import UserError
 from harness.heartbeat import Heartbeat, Slot
+from harness.plan import Trial
 from harness.progress import Progress, duration
 from harness.recovery import Decision, Job, Loss, Recovery, describe
 from harness.supervise import Child
@@ -70,6 +71,11 @@ class Watch(tune.Callback):
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune keeps a copy of its callbacks for a restart that is never asked of it."""
         return {}
+
+    def exhausted_trials(self) -> list[Trial]:
+        """The trials that ran out of memory and may try with more."""
+        given = {trial.key: trial for job in self.jobs.values() for trial in job.pack.trials}
+        return [trial for key, trial in given.items() if key in self.exhausted]
 
     def put(self, again: list[tuple[Job, float]], instead_of: int | None = None) -> None:
         """Give jobs to the desk, each with the seconds to wait before; more, or none, once it has nothing open.

@@ -13,46 +13,51 @@ from harness.errors import Declined
 from harness.method import Choice, Fit, LogUniform, Method, Objective, Problem, setting
 from harness.objective import train_only, within
 
+RANKS = (2, 4, 8)
 
-class LoRALinear(nn.Module):
-    """y = base(x) + scale * B A x. Shapes: x (..., in), A (rank, in), B (out, rank)."""
 
+class Adapter(nn.Module):
+    """A frozen layer and its update of low rank, A and B.
+
+    Both may be wider than the rank: what lies beyond is zero, and with A's and B's part zero neither gets a gradient.
+    So configurations of several ranks are of one structure and train as lanes together.
+    Shapes: A (width, in, ...) with the base's kernel, B (out, width, ...) with a kernel of 1.
+    """
+
+    bookkeeping = ("rank",)
+    base: nn.Linear | nn.Conv2d
     scale: Tensor
 
-    def __init__(self, base: nn.Linear, rank: int, alpha: float) -> None:
+    def __init__(self, base: nn.Linear | nn.Conv2d, rank: int, alpha: float, width: int = 0) -> None:
         super().__init__()
-        self.base = base
-        self.lora_A = nn.Parameter(torch.empty(rank, base.in_features))
-        self.lora_B = nn.Parameter(torch.zeros(base.out_features, rank))
-        nn.init.kaiming_uniform_(self.lora_A, a=math.sqrt(5))
+        self.base, self.rank = base, rank
+        outputs, *inputs = base.weight.shape
+        width = max(rank, width)
+        self.lora_A = nn.Parameter(torch.zeros(width, *inputs))
+        self.lora_B = nn.Parameter(torch.zeros(outputs, width, *(1,) * (len(inputs) - 1)))
+        nn.init.kaiming_uniform_(self.lora_A.data[:rank], a=math.sqrt(5))
         self.register_buffer("scale", torch.tensor(alpha / rank))
+
+    def merged(self) -> nn.Module:
+        """The base layer with the update folded into its weight."""
+        update = self.lora_B.flatten(1) @ self.lora_A.flatten(1)
+        self.base.weight.data += (self.scale * update).detach().view_as(self.base.weight)
+        return self.base
+
+
+class LoRALinear(Adapter):
+    """y = base(x) + scale * B A x. Shapes: x (..., in)."""
 
     def forward(self, x: Tensor) -> Tensor:
         update = nn.functional.linear(nn.functional.linear(x, self.lora_A), self.lora_B)
         output: Tensor = self.base(x) + self.scale * update
         return output
 
-    def merged(self) -> nn.Module:
-        """The base layer with the update folded into its weight."""
-        self.base.weight.data += self.scale * (self.lora_B @ self.lora_A).detach()
-        return self.base
 
+class LoRAConv2d(Adapter):
+    """y = base(x) + scale * B(A(x)): A has the base's stride and padding. Shapes: x (batch, in, height, width)."""
 
-class LoRAConv2d(nn.Module):
-    """y = base(x) + scale * B(A(x)): A has the base's kernel and `rank` channels, B is a 1x1 convolution.
-
-    Shapes: x (batch, in, height, width), A (rank, in, kh, kw), B (out, rank, 1, 1).
-    """
-
-    scale: Tensor
-
-    def __init__(self, base: nn.Conv2d, rank: int, alpha: float) -> None:
-        super().__init__()
-        self.base = base
-        self.lora_A = nn.Parameter(torch.empty(rank, base.in_channels, *base.kernel_size))
-        self.lora_B = nn.Parameter(torch.zeros(base.out_channels, rank, 1, 1))
-        nn.init.kaiming_uniform_(self.lora_A, a=math.sqrt(5))
-        self.register_buffer("scale", torch.tensor(alpha / rank))
+    base: nn.Conv2d
 
     def forward(self, x: Tensor) -> Tensor:
         base = self.base
@@ -60,21 +65,28 @@ class LoRAConv2d(nn.Module):
         output: Tensor = base(x) + self.scale * nn.functional.conv2d(inner, self.lora_B)
         return output
 
-    def merged(self) -> nn.Module:
-        """The base layer with the update folded into its weight."""
-        update = torch.einsum("or,rikl->oikl", self.lora_B[:, :, 0, 0], self.lora_A)
-        self.base.weight.data += self.scale * update.detach()
-        return self.base
-
 
 class LoRAObjective(Objective):
     """The loss of a network some of whose layers carry adapters."""
+
+    def trained_entries(self) -> int:
+        """Without what stays zero beyond the rank."""
+        return sum(tensor.numel() for tensor in self.artifact().values())
+
+    def artifact(self) -> dict[str, Tensor]:
+        """The head, and every adapter's A and B up to its rank."""
+        kept = super().artifact()
+        for name, module in self.named_modules():
+            if isinstance(module, Adapter):
+                kept[f"{name}.lora_A"] = module.lora_A[: module.rank].detach()
+                kept[f"{name}.lora_B"] = module.lora_B[:, : module.rank].detach()
+        return kept
 
     def finish(self) -> nn.Module:
         """The network with every adapter merged into its base layer: the source network's own structure."""
         network = copy.deepcopy(self.network)
         for name, module in list(network.named_modules()):
-            if isinstance(module, LoRALinear | LoRAConv2d):
+            if isinstance(module, Adapter):
                 network.set_submodule(name, module.merged())
         return network.requires_grad_(True).eval()
 
@@ -87,15 +99,16 @@ class LoRA(Method):
     Source: Hu et al., ICLR 2022, arXiv 2106.09685; layer conventions as in the `peft` library.
     Deviations and open points: the head always trains fully (a new head must; one rule for both is simpler). All
     ungrouped linear and 2-d convolution layers of the backbone carry adapters. The convolution's dilation is copied
-    to A, which peft does not do. Dropout 0, bias none. Suitable learning rates are 3 to 100 times those of full
+    to A, which peft does not do. Dropout 0, bias none. A and B have room for the largest rank of the space, which the
+    FLOPs count and parameters do not. Suitable learning rates are 3 to 100 times those of full
     fine-tuning, so the default factor is 10 and the search space is that range. Merged weights are deployed, so the
     source score after transfer is theirs; a user who keeps the adapter apart keeps the source model as well.
     """
 
     name = "lora"
-    version = "1"
+    version = "2"
     paper = "Hu et al., ICLR 2022, arXiv 2106.09685"
-    space = {"learning_rate_factor": LogUniform(3.0, 100.0), "rank": Choice(2, 4, 8)}
+    space = {"learning_rate_factor": LogUniform(3.0, 100.0), "rank": Choice(*RANKS)}
 
     learning_rate_factor: float = setting(10.0, low=1e-6, high=1e6)
     rank: int = setting(8, low=1)
@@ -108,10 +121,10 @@ class LoRA(Method):
             if within(name, target.head):
                 continue
             if isinstance(module, nn.Linear):
-                network.set_submodule(name, LoRALinear(module, self.rank, self.alpha))
+                network.set_submodule(name, LoRALinear(module, self.rank, self.alpha, max(RANKS)))
                 adapted += 1
             elif isinstance(module, nn.Conv2d) and module.groups == 1 and not isinstance(module.padding, str):
-                network.set_submodule(name, LoRAConv2d(module, self.rank, self.alpha))
+                network.set_submodule(name, LoRAConv2d(module, self.rank, self.alpha, max(RANKS)))
                 adapted += 1
         if not adapted:
             raise Declined("the backbone has no linear or 2-d convolution layer that LoRA could adapt")

@@ -17,6 +17,7 @@ from results.display import count, name, number, plural
 from results.findings import Findings
 from results.listing import Listing
 from results.schema import STATUSES
+from results.statistics import LARGEST
 from results.verdicts import sentences, verdict_listing
 
 MOST_NAMES: Final = 3
@@ -161,10 +162,11 @@ def _coverage(found: Findings) -> list[str]:
     final = found.final
     if lost := pc.sum(pc.is_in(final["status"], pa.array(LOST))).as_py():
         said.append(f"{plural(lost, 'final trial')} failed; a failed trial puts its method last on that task and size.")
-    unusable = pc.and_(pc.equal(final["status"], "done"), pc.invert(pc.is_finite(final["score_test"])))
+    usable = pc.less_equal(pc.abs(final["score_test"]), LARGEST)
+    unusable = pc.and_(pc.equal(final["status"], "done"), pc.invert(usable))
     if senseless := pc.sum(unusable).as_py():
         trials = "1 final trial is" if senseless == 1 else f"{senseless:,} final trials are"
-        said.append(f"{trials} done with a score that is not finite; such a trial counts as failed.")
+        said.append(f"{trials} done with a score that is not finite or beyond {LARGEST:.0e}, and counts as failed.")
     if declined := pc.sum(pc.equal(final["status"], "declined")).as_py():
         said.append(f"{plural(declined, 'final trial')} declined by the method: missing, not failed.")
     if found.cells and max(cell.seeds for cell in found.cells) < 2:

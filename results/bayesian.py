@@ -16,7 +16,7 @@ from scipy import stats
 
 from results.errors import ResultsError, nearest
 from results.pairing import pair
-from results.pivot import pivot
+from results.pivot import Grid, as_grid
 from results.statistics import FloatArray
 
 DRAWS: Final = 20_000
@@ -115,7 +115,7 @@ class Belief:
     posterior: Posterior | None
 
 
-def beliefs(rows: pa.Table, baseline: str, rope: float) -> list[Belief]:
+def beliefs(rows: pa.Table | Grid, baseline: str, rope: float) -> list[Belief]:
     """The Bayesian signed-rank posterior of each other label against the baseline over tasks, sorted by label.
 
     ``rope`` is in the unit of the comparison, as the margin of a verdict is. Every label gets the same draws.
@@ -125,7 +125,7 @@ def beliefs(rows: pa.Table, baseline: str, rope: float) -> list[Belief]:
     """
     if not 0 <= rope < math.inf:
         raise ResultsError(f"rope {rope!r}: expected a finite number of at least 0")
-    grid = pivot(rows)
+    grid = as_grid(rows)
     if baseline not in grid.labels:
         raise ResultsError(f"baseline {baseline!r} has no final rows; {nearest(baseline, grid.labels)}")
     grid = grid.over_tasks(None)

@@ -142,9 +142,10 @@ def _notes(design: Design) -> list[str]:
     family = "" if design.comparisons == 1 else f" after Holm over {design.comparisons} comparisons"
     asked, known = design.difference is not None, design.deviation is not None
     one_seed = design.task_variance is not None and design.seed_variance is None
+    have = f"{design.tasks} task{'' if design.tasks == 1 else 's'}"
     alone = math.sqrt(design.task_variance or 0.0)
     said = {
-        f"{design.tasks} tasks cannot decide: {design.fewest_tasks} are needed for p < {ALPHA}{family}.": (
+        f"{have} cannot decide: {design.fewest_tasks} are needed for p < {ALPHA}{family}.": (
             design.tasks < design.fewest_tasks
         ),
         "Fewer than two tasks have a difference with a size: nothing is known of the variance over tasks.": (

@@ -38,7 +38,9 @@ def name(text: object, longest: int = LONGEST_NAME) -> str:
     """
     if text is None:
         return DASH
-    seen = "".join(f"\u27e8U+{ord(c):04X}\u27e9" if unicodedata.category(c) in _INVISIBLE else c for c in str(text))
+    seen = str(text)
+    if not seen.replace(GLUE, " ").isprintable():  # quick, and true of nearly all names
+        seen = "".join(f"\u27e8U+{ord(c):04X}\u27e9" if unicodedata.category(c) in _INVISIBLE else c for c in seen)
     return seen if len(seen) <= longest else seen[: longest - 1] + "…"
 
 

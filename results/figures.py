@@ -148,7 +148,7 @@ def save(figure: Figure, path: Path) -> None:
         figure.savefig(path, dpi=160, metadata={"Software": None})
 
 
-def _settings(theme: Theme) -> dict[str, Any]:
+def _settings(theme: Theme) -> Any:
     """Matplotlib's settings for axes in this theme: set beforehand, as each change afterwards costs time."""
     look: dict[str, Any] = {f"axes.spines.{side}": False for side in ("top", "right", "left")}
     look |= {f"{axis}tick.color": theme.muted for axis in "xy"} | {f"{axis}tick.labelsize": LETTERS for axis in "xy"}

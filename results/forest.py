@@ -40,7 +40,7 @@ def draw_forest(
     hits = [_draw_outside(axes, row, d, look, theme, reach) for row, d in rows]
     axes.set_ylim(len(differences) - 0.5, -0.5)
     place_ticks(axes.yaxis, range(len(differences)), [name(d.text, SHORT_NAME + 6) for d in differences])
-    axes.locator_params(axis="x", nbins=5)
+    axes.locator_params(axis="x", nbins=4)
     side: dict[str, Any] = {
         "va": "top",
         "xycoords": "axes fraction",

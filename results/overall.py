@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from results.pivot import Grid
+from results.pivot import BoolArray, Grid
 from results.placing import cell_means
 from results.statistics import mean_of_sample
 
@@ -36,7 +36,8 @@ def over_tasks(grid: Grid) -> list[Overall]:
     for size in sorted(set(averaged.target_sizes), key=lambda size: (size is not None, size or 0)):
         here = averaged.select(np.array([other == size for other in averaged.target_sizes], bool))
         usual = here.covered.mean(axis=0) >= 0.5 if len(here.facts) else np.zeros(len(here.labels), bool)
-        dense = here.select(here.covered[:, usual].all(axis=1), usual) if usual.any() else here
+        complete: BoolArray = np.all(here.covered[:, usual], axis=1)
+        dense = here.select(complete, usual) if usual.any() else here
         scores, unit = dense.normalised()
         families, family = dense.family_index()
         if unit is None or len(families) < 2:

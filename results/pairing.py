@@ -102,6 +102,7 @@ def pair(grid: Grid, scores: FloatArray, one_unit: bool, first: int, second: int
 
     whole = member @ (common & finished[:, None]) == cells[:, None]
     by_seed = member @ np.where(finished[:, None], gaps, 0.0) / np.maximum(cells, 1)[:, None]
+    by_seed = round_significant(by_seed, np.broadcast_to(size_of_task[:, None], by_seed.shape))
     by_seed = np.where(whole & (cells > 0)[:, None], by_seed, np.nan)
 
     return Pairing(

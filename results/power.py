@@ -24,7 +24,7 @@ MOST: Final = 10_000
 """The largest number of tasks or seeds that is looked at."""
 EXACT_TASKS: Final = 30
 """Beyond it the t test stands in for signed ranks, with their asymptotic efficiency of 3 / pi."""
-DRAWS: Final = 20_000
+DRAWS: Final = 10_000
 BATCH: Final = 4_000_000
 """Numbers that a simulation holds at once."""
 
@@ -213,3 +213,17 @@ def fewest_tasks_for(methods: int, all_pairs: bool, alpha: float = ALPHA) -> int
 def comparisons(methods: int, all_pairs: bool) -> int:
     """The size of the family that Holm's adjustment is over; at least 1."""
     return max(1, methods * (methods - 1) // 2 if all_pairs else methods - 1)
+
+
+def decides(tasks: int, methods: int, alpha: float = ALPHA) -> str:
+    """What so many tasks can decide between so many methods, however large the differences, in words."""
+    if methods < 2:
+        return "nothing: there is one method"
+    baseline, pairs = (fewest_tasks_for(methods, all_pairs, alpha) for all_pairs in (False, True))
+    have = f"{tasks} task{'' if tasks == 1 else 's'}"
+    if tasks < baseline:
+        pairs_too = "" if methods == 2 else f" against one baseline, {pairs} for all pairs"
+        return f"nothing over tasks: {have}, and {baseline} are needed for {methods} methods{pairs_too}"
+    if tasks < pairs:
+        return f"each method against one baseline; all pairs need {pairs} tasks, not {have}"
+    return "two methods" if methods == 2 else "each method against one baseline, and all pairs"

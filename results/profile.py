@@ -6,10 +6,11 @@ Scores are NaN where a run is absent and minus infinity where it failed, which i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 from results.pivot import Grid
 from results.statistics import ALPHA, FloatArray
@@ -52,16 +53,28 @@ def performance_profile(scores: FloatArray, thresholds: FloatArray, weights: Flo
 
 def _task_shares(scores: FloatArray, thresholds: FloatArray) -> FloatArray:
     """One method's share of runs above each threshold in each task. Shapes: (tasks, seeds) -> (tasks, thresholds)."""
-    bins = len(thresholds) + 1
-    present = ~np.isnan(scores)
-    order = np.argsort(thresholds, kind="stable")
-    below = np.searchsorted(thresholds[order], np.where(present, scores, 0.0))
-    place = np.arange(len(scores))[:, None] * bins + below
-    counts = np.bincount(place[present], minlength=len(scores) * bins).reshape(len(scores), bins)
-    shares = np.empty((len(scores), len(thresholds)))
+    counts = _bin_counts(scores, thresholds)
     with np.errstate(invalid="ignore"):
-        shares[:, order] = counts[:, ::-1].cumsum(axis=1)[:, -2::-1] / present.sum(axis=1, keepdims=True)
-    return shares
+        return np.asarray(_above(counts, thresholds) / counts.sum(axis=1, keepdims=True), np.float64)
+
+
+def _bins(scores: FloatArray, thresholds: FloatArray) -> npt.NDArray[np.int64]:
+    """How many thresholds each score is above; any number where it is NaN. Shapes: those of the scores."""
+    return np.asarray(np.searchsorted(np.sort(thresholds), scores), np.int64)
+
+
+def _bin_counts(scores: FloatArray, thresholds: FloatArray) -> FloatArray:
+    """Shapes: (rows, seeds) -> (rows, thresholds + 1)."""
+    size, present = len(thresholds) + 1, ~np.isnan(scores)
+    place = np.arange(len(scores))[:, None] * size + _bins(scores, thresholds)
+    return np.bincount(place[present], minlength=len(scores) * size).reshape(len(scores), size).astype(np.float64)
+
+
+def _above(bins: FloatArray, thresholds: FloatArray) -> FloatArray:
+    """What lies above each threshold, in their given order. Shapes: (..., thresholds + 1) -> (..., thresholds)."""
+    found = np.empty((*bins.shape[:-1], len(thresholds)))
+    found[..., np.argsort(thresholds, kind="stable")] = bins[..., ::-1].cumsum(axis=-1)[..., -2::-1]
+    return found
 
 
 def profile_band(
@@ -87,23 +100,41 @@ def profile_band(
     usable = np.zeros((tasks, seeds), bool)
     np.logical_or.at(usable, task_of, ~np.isnan(scores).all(axis=2))
     number = usable.sum(axis=1)
-    drawn = rng.multinomial(tasks, np.full(tasks, 1 / tasks), size=draws)
-    # A task drawn twice has its seeds drawn twice: both draws together are one draw of twice as many seeds.
-    chosen = rng.multinomial(drawn * number, usable / number[:, None]) / (number[:, None] * tasks)
-    rows_of_task = np.bincount(task_of, minlength=tasks)
-    weights = (chosen / rows_of_task[:, None])[:, task_of].reshape(draws, rows * seeds)
+    share_of_row = 1 / (np.bincount(task_of) * tasks)[task_of]
+    parts = [_binned(scores[:, :, m], thresholds, task_of, share_of_row) for m in range(methods)]
     shares = np.empty((draws, len(thresholds), methods))
-    batch = max(1, BATCH // max(1, rows * seeds))
-    for m in range(methods):
-        present = ~np.isnan(scores[:, :, m])
-        means = _task_shares(scores[:, :, m], thresholds)
-        for start in range(0, len(thresholds), batch):
-            part = slice(start, start + batch)
-            above = scores[:, :, m, None] > thresholds[part]
-            filled = np.where(present[..., None], above, means[:, None, part])
-            shares[:, part, m] = weights @ filled.reshape(rows * seeds, -1)
+    batch = max(1, BATCH // (tasks * seeds))
+    for start in range(0, draws, batch):
+        size = min(batch, draws - start)
+        # A task drawn twice has its seeds drawn twice: both draws together are one draw of twice as many seeds.
+        drawn = rng.multinomial(tasks, np.full(tasks, 1 / tasks), size=size)
+        chosen = rng.multinomial(drawn * number, usable / number[:, None]) / number[:, None]
+        columns = chosen.reshape(size, -1).T
+        for m, (seen, absent, means) in enumerate(parts):
+            bins = seen @ columns + means.T @ (absent @ columns)
+            shares[start : start + size, :, m] = np.clip(_above(bins.T, thresholds), 0, 1)
     tail = (1 - confidence) / 2
     return np.asarray(np.quantile(shares, [tail, 1 - tail], axis=0), np.float64)
+
+
+def _binned(
+    scores: FloatArray, thresholds: FloatArray, task_of: npt.NDArray[np.int64], share_of_row: FloatArray
+) -> tuple[Any, Any, FloatArray]:
+    """What drawing a seed of a task once adds between thresholds: by its runs, and by those absent in each row.
+
+    Shapes: sparse (bins, tasks x seeds), sparse (rows, tasks x seeds), and each row's shares in bins (rows, bins).
+    """
+    rows, seeds = scores.shape
+    columns = (int(task_of.max()) + 1) * seeds
+    place, share = task_of[:, None] * seeds + np.arange(seeds), np.repeat(share_of_row[:, None], seeds, axis=1)
+    present = ~np.isnan(scores)
+    below = _bins(scores, thresholds)
+    counts = _bin_counts(scores, thresholds)
+    means = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    seen = sparse.coo_array((share[present], (below[present], place[present])), (counts.shape[1], columns))
+    row = np.nonzero(~present)[0]
+    absent = sparse.coo_array((share[~present], (row, place[~present])), (rows, columns))
+    return seen.tocsr(), absent.tocsr(), means
 
 
 def profile(grid: Grid, rng: np.random.Generator, thresholds: FloatArray | None = None) -> Profile | None:

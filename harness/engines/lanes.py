@@ -11,12 +11,12 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from harness import data
+from harness import data, process
 from harness.engines.computation import Lane, predict_in_lanes, train_in_lanes
 from harness.engines.footprint import lane_bytes
 from harness.engines.plain import Plain
 from harness.engines.structure import NotLaned, structure
-from harness.errors import TrialTimeout
+from harness.errors import TrialTimeout, message
 from harness.evaluate import Predict
 from harness.fit import Fitted, Job
 
@@ -69,12 +69,13 @@ class Lanes:
                 groups.setdefault(_kind(lane), []).append(lane)
             except NotLaned as reason:
                 lane.result = reason
-            except Exception as error:  # noqa: BLE001 - it trains alone, and what is wrong is then its own
+            except BaseException as error:  # noqa: BLE001 - it trains alone, and what is wrong is then its own
                 lane.result = NotLaned(_first_line(error))
         try:
             for group in groups.values():
-                for chunk in _even(group, self._at_once(group[0])):
-                    _in_halves_if_too_large(chunk, train_in_lanes)
+                with process.kept():
+                    for chunk in _even(group, self._at_once(group[0])):
+                        _in_halves_if_too_large(chunk, train_in_lanes)
         except TrialTimeout:  # of all together: what has a result keeps it, the others find out alone whose it was
             for lane in (lane for group in groups.values() for lane in group if lane.result is None):
                 lane.result = NotLaned("the lanes together took longer than all their time limits")
@@ -90,14 +91,15 @@ class Lanes:
                 groups.setdefault(kind, []).append(place)
             except NotLaned as reason:
                 answers[place] = reason
-            except Exception as error:  # noqa: BLE001 - it predicts alone, and what is wrong is then its own
+            except BaseException as error:  # noqa: BLE001 - it predicts alone, and what is wrong is then its own
                 answers[place] = NotLaned(_first_line(error))
         for places in groups.values():
             device = next(iter(asked[places[0]][2].values())).device
             for chunk in _even(places, self._most(device)):
                 try:
-                    found: list[Predicted | NotLaned] = [*predict_in_lanes([asked[place] for place in chunk])]
-                except Exception as error:  # noqa: BLE001 - each predicts alone, and what is wrong is then its own
+                    with process.kept():
+                        found: list[Predicted | NotLaned] = [*predict_in_lanes([asked[place] for place in chunk])]
+                except BaseException as error:  # noqa: BLE001 - each predicts alone, and what is wrong is then its own
                     found = [NotLaned(_first_line(error))] * len(chunk)
                 for place, answer in zip(chunk, found, strict=True):
                     answers[place] = answer
@@ -110,7 +112,9 @@ class Lanes:
             bound = torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else MEMORY_BYTES
         try:
             return max(1, min(self._most(device), bound // lane_bytes(lane)))
-        except Exception:  # noqa: BLE001 - a forward that fails will fail again in training, where it has a row
+        except TrialTimeout:
+            raise
+        except BaseException:  # noqa: BLE001 - a forward that fails will fail again in training, where it has a row
             return self._most(device)
 
     def _most(self, device: torch.device) -> int:
@@ -168,8 +172,10 @@ def _in_halves_if_too_large(lanes: list[Lane], train: Callable[[list[Lane]], Non
     started = time.perf_counter()
     try:
         train(lanes)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - each trains alone, and what is wrong is then its own
-        too_large = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    except TrialTimeout:
+        raise
+    except BaseException as error:  # noqa: BLE001 - each trains alone, and what is wrong is then its own
+        too_large = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in message(error)
         for lane in lanes:
             lane.seconds += (time.perf_counter() - started) / len(lanes)
             if lane.result is None:
@@ -187,5 +193,5 @@ def _result(lane: Lane) -> Fitted | BaseException:
 
 
 def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
+    lines = message(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"[:200]

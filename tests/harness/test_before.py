@@ -10,11 +10,14 @@ import subprocess
 import time
 
 import pytest
+import ray
 
 from harness import heartbeat, provenance
-from harness.cluster import Request
+from harness.cluster import Request, cluster
+from harness.embedded import Embedded
 from harness.errors import UserError
 from harness.schedule import check_disk
+from harness.supervise import Crashed
 from harness.worker import Terms, unfit
 from tests.conftest import COMMAND
 
@@ -77,10 +80,23 @@ def test_status_tells_what_runs_and_that_it_was_killed(small_suite, pacbench, tm
         if running:
             os.kill(running["pid"], signal.SIGKILL)  # before it sees that the command is gone
         process.wait()
-        # Ray's agents stay for a while where command and driver are gone in the same instant.
-        subprocess.run(["pkill", "-KILL", "-s", str(process.pid)], check=False)
     while os.path.exists(f"/proc/{running['pid']}") and time.monotonic() < deadline:
         time.sleep(0.1)
     shown = pacbench("status", out).stdout
     assert "killed: process" in shown
     assert "the same command resumes" in " ".join(shown.split())
+
+
+def test_a_ray_that_does_not_start_is_no_traceback(monkeypatch, tmp_path):
+    """Ray raises a bare Exception where its start takes too long: the embedded one is tried again by the command."""
+
+    def init(*arguments, **settings):
+        raise Exception("The current node timed out during startup.")
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Crashed, match="timed out during startup"), cluster(Embedded(tmp_path), None):
+        raise AssertionError("there is no cluster")
+    with pytest.raises(UserError, match=r"127\.0\.0\.1:1.*timed out during startup"), cluster(None, "127.0.0.1:1"):
+        raise AssertionError("there is no cluster")

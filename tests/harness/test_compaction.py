@@ -10,8 +10,9 @@ import pytest
 
 from harness import compaction
 from harness.compaction import compact, compacting
+from harness.curves import CURVE, commit_curves, merge_curves
 from harness.ledger import Ledger
-from results import table
+from results import curves, table
 from results.committed import LEDGER, MANIFEST, MERGED, gather, read_manifest
 from results.schema import SCHEMA, SCHEMA_VERSION
 from tests.harness.test_ledger import row
@@ -20,6 +21,14 @@ from tests.harness.test_ledger import row
 def fill(folder, first, count):
     for number in range(first, first + count):
         Ledger(folder).append([row(f"key-{number:04d}", seed=number, score_test=number / 3, extra={"n": str(number)})])
+
+
+def fill_curves(folder, first, count):
+    """Rows with their curves, one commit each; and curves of attempts that never had a row."""
+    for number in range(first, first + count):
+        line = row(f"key-{number:04d}", seed=number) | {CURVE: ((1, number / 3), (2, number / 7))}
+        lines = commit_curves(folder, [line, row("killed") | {CURVE: ((1, float(number)),)}])
+        Ledger(folder).append(lines[:1])
 
 
 def keys(folder):
@@ -189,3 +198,51 @@ def test_an_older_file_reads_on_and_can_be_merged(tmp_path):
         rows = {r["key"]: r for r in table.read(tmp_path).to_pylist()}
         assert (rows["old"]["schema_version"], rows["old"]["seed"], rows["old"]["extra"]) == (0, 7, None)
         assert len(rows) == 2
+
+
+def test_curves_are_merged_and_read_as_before(tmp_path):
+    """Also what is in two files, as after a kill, and what another program damaged stays where it is."""
+    fill_curves(tmp_path, 0, 10)
+    Ledger(tmp_path).append(commit_curves(tmp_path, [row("key-0003") | {CURVE: ((1, 9.0),)}]))
+    before = curves.read(tmp_path)
+    (tmp_path / curves.FOLDER / "foreign.parquet").write_bytes(b"not Parquet")
+    assert merge_curves(tmp_path, lambda: False) == 0
+    answers = iter([True, False])  # the lease was lost between merging and deletion
+    assert merge_curves(tmp_path, lambda: next(answers)) == 0
+    assert merge_curves(tmp_path) == 11
+    assert [path.name for path in (tmp_path / curves.FOLDER).glob("*.parquet")] == ["foreign.parquet"]
+    assert len(list((tmp_path / curves.FOLDER / MERGED).iterdir())) == 1
+    with pytest.warns(UserWarning, match="foreign"):
+        assert curves.read(tmp_path).equals(before)
+    assert merge_curves(tmp_path) == 0
+
+
+def test_a_driver_merges_curves_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(compaction, "MANY", 10)
+    with compacting(tmp_path, lambda: True):
+        fill_curves(tmp_path, 0, 11)
+    assert not list((tmp_path / curves.FOLDER).glob("*.parquet"))
+    assert not list((tmp_path / LEDGER).glob("*.parquet"))
+    assert len(curves.read(tmp_path)) == 22
+
+
+MERGER = """
+import sys
+from pathlib import Path
+from harness.curves import merge_curves
+from tests.harness.test_compaction import fill_curves
+folder = Path(sys.argv[1])
+for turn in range(40):
+    fill_curves(folder, 4 * turn, 4)
+    print(4 * turn + 4, flush=True)
+    merge_curves(folder)
+"""
+
+
+def test_a_reader_beside_a_merging_of_curves_sees_every_curve(tmp_path):
+    """A warning would be an error."""
+    with subprocess.Popen([sys.executable, "-c", MERGER, tmp_path], stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            found = curves.read(tmp_path)["key"].to_pylist()
+            assert len(found) == 2 * len(set(found)) >= 2 * int(line)
+    assert process.returncode == 0

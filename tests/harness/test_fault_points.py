@@ -9,15 +9,18 @@ import sys
 import pytest
 
 from harness.compaction import compact
+from harness.curves import merge_curves
 from harness.ledger import Ledger
+from results import curves
 from results.committed import LEDGER, MERGED, read_manifest
 from results.place import STAGED
-from tests.harness.test_compaction import fill, keys
+from tests.harness.test_compaction import fill, fill_curves, keys
 
 VICTIMS = """
 import os, signal, sys
 from pathlib import Path
 from harness.compaction import compact
+from harness.curves import merge_curves
 from tests.harness.test_compaction import fill
 
 def work(folder, what, moment, number):
@@ -38,6 +41,8 @@ def work(folder, what, moment, number):
         deadly(name)
     if what == "commit":
         fill(Path(folder), 6, 1)
+    elif what == "merging":
+        merge_curves(Path(folder))
     else:
         compact(Path(folder))
     print(*passed, end=" ", flush=True)
@@ -118,3 +123,46 @@ def test_killed_at_a_point(work, number, moment, run, tmp_path):
     assert not [path for path in tmp_path.rglob("*") if path.name.startswith(STAGED)]
     assert not list((tmp_path / LEDGER).glob("*.parquet"))
     assert {path.name for path in (tmp_path / LEDGER / MERGED).iterdir()} == set(read_manifest(tmp_path).rows)
+
+
+MERGING = {
+    "first merging": ["fsync", *COMMIT, *["unlink"] * 6],
+    "merging": [*COMMIT, *["unlink"] * 3],
+}
+
+
+def prepare_curves(folder, work):
+    """The state before, and how the curves read in it."""
+    fill_curves(folder, 0, 3)
+    if work == "merging":
+        merge_curves(folder)
+    fill_curves(folder, 3, 3)
+    return curves.read(folder)
+
+
+@pytest.mark.parametrize("work", MERGING)
+def test_the_points_of_merging_are_all_there_are(work, run, tmp_path):
+    prepare_curves(tmp_path, work)
+    assert run(tmp_path, work, "never", -1) == (MERGING[work], 0)
+
+
+@pytest.mark.parametrize(
+    ("work", "number", "moment"),
+    [
+        (work, number, moment)
+        for work in MERGING
+        for number in range(len(MERGING[work]))
+        for moment in ("before", "after")
+    ],
+)
+def test_killed_at_a_point_of_merging(work, number, moment, run, tmp_path):
+    """Every curve is there once, at once and after the next merging, which leaves no commit and nothing staged."""
+    before = prepare_curves(tmp_path, work)
+    assert run(tmp_path, work, moment, number) == ([], -signal.SIGKILL)
+    assert curves.read(tmp_path).equals(before)
+    Ledger(tmp_path).mend()
+    assert curves.read(tmp_path).equals(before)
+    merge_curves(tmp_path)
+    assert curves.read(tmp_path).equals(before)
+    assert not list((tmp_path / curves.FOLDER).glob("*.parquet"))
+    assert not [path for path in tmp_path.rglob("*") if path.name.startswith(STAGED)]

@@ -190,6 +190,7 @@ def test_the_real_command_runs_there_and_every_command_reads_it(environment, pac
     assert set(names(place(address) / "report")) == {
         "report.html",
         "report.md",
+        "report.tex",
         "leaderboard.csv",
         "leaderboard.parquet",
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from itertools import product
 
 from harness import plan
@@ -59,3 +60,11 @@ def test_source_models_are_trained_once_and_prepared_once_where_they_are_lanes()
     alone = plan.source_packs(trials("plain"), trials("plain"))
     assert len(alone) == len(SEEDS)
     assert not any(pack.prepare for pack in alone)
+
+
+def test_the_plan_counts_source_models_and_not_their_packs(pacbench, small_suite):
+    """Three seeds, of tuning and final, are three source models, which are trained in one pack as lanes."""
+    found = json.loads(pacbench("plan", small_suite, "--json").stdout)
+    assert found["source_models"] == 3
+    alone = json.loads(pacbench("plan", small_suite, "--json", "--set", "engine.name=plain").stdout)
+    assert alone["source_models"] == 3

@@ -41,6 +41,7 @@ def test_every_planned_trial_has_a_row(finished, pacbench, small_suite):
     plan = json.loads(pacbench("plan", small_suite, "--json").stdout)
     rows = table.read(finished)
     assert plan["trials"] == len(rows) == 24
+    assert plan["can_decide"].startswith("nothing over tasks: 1 task")
     assert set(rows["status"].to_pylist()) == {"done"}
     assert set(rows["label"].to_pylist()) == {"fine_tuning", "pac", "l2-sp strong"}
     assert set(rows["seed"].to_pylist()) == {0, 1, 10_000}
@@ -154,7 +155,7 @@ def test_reading_commands_agree_with_the_rows(finished, pacbench, tmp_path):
         assert len(list(csv.DictReader(file))) == 24
     report = pacbench("report", finished, "--out", tmp_path / "report")
     assert report.returncode == 0, report.stderr
-    names = {"report.html", "report.md", "leaderboard.csv", "leaderboard.parquet"}
+    names = {"report.html", "report.md", "report.tex", "leaderboard.csv", "leaderboard.parquet"}
     assert {path.name for path in (tmp_path / "report").iterdir()} == names
 
 

@@ -104,22 +104,23 @@ def test_a_method_that_harms_its_worker_is_named_and_the_others_complete(pacbenc
     assert "ran out of memory; they run again alone" in process.stderr
 
 
-@pytest.mark.parametrize("victim", ["driver", "child", "raylet"])
+@pytest.mark.parametrize("victims", ["driver", "child", "raylet", "driver and child"])
 def test_whatever_is_killed_the_scores_are_the_same_and_nothing_is_left(
-    victim, finished, pacbench, small_suite, tmp_path
+    victims, finished, pacbench, small_suite, tmp_path
 ):
-    """SIGKILL of the command itself: nothing is left, the same command resumes. Of the process that drives Ray or of
-    Ray's own: the command goes on by itself."""
+    """SIGKILL of the command itself, alone or in the same instant as the process that drives Ray: nothing is left, the
+    same command resumes. Of the process that drives Ray or of Ray's own: the command goes on by itself."""
     out = tmp_path / "out"
     command = [str(COMMAND), "run", str(small_suite), "--out", str(out)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     deadline = time.monotonic() + 120
     while not table.ledger_files(out) and time.monotonic() < deadline:
         time.sleep(0.05)
-    os.kill(_find(victim, process.pid), signal.SIGKILL)
+    for victim in [_find(one, process.pid) for one in victims.split(" and ")]:
+        os.kill(victim, signal.SIGKILL)
     _, stderr = process.communicate(timeout=200)
-    assert processes_of_session(process.pid, seconds=40) == []
-    if victim == "driver":
+    assert processes_of_session(process.pid, seconds=20) == []
+    if "driver" in victims:
         assert process.returncode == -signal.SIGKILL
         assert pacbench("run", small_suite, "--out", out).returncode == 0
     else:
@@ -138,7 +139,8 @@ def _find(victim, session):
         if int(fields[3]) != session:
             continue
         number = int(path.name)
-        found = {"driver": number == session, "child": int(fields[1]) == session, "raylet": program == "raylet"}
+        child = int(fields[1]) == session and "pacbench" in (path / "comm").read_text()
+        found = {"driver": number == session, "child": child, "raylet": program == "raylet"}
         if found[victim]:
             return number
     raise AssertionError(f"no {victim}")
@@ -149,3 +151,70 @@ def exact(folder):
     names = [name for name in table.SCHEMA.names if name.startswith("score_")]
     rows = table.read(folder).to_pylist()
     return {row["key"]: tuple(repr(row[name]) for name in names) for row in rows}
+
+
+HOSTILE = """
+from dataclasses import dataclass
+import os, threading, warnings
+import numpy as np, torch
+from harness.method import Method, Objective
+
+@dataclass(frozen=True)
+class Hostile(Method):
+    '''A method that leaves its process as no other can use it, or ends in unusual ways.'''
+    name = "hostile"
+    version = "1"
+    kind: str = "settings"
+
+    def adapt(self, network, target, fit):
+        if self.kind == "interrupt":
+            raise KeyboardInterrupt
+        if self.kind == "generator":
+            raise GeneratorExit
+        if self.kind == "thread":
+            thread = threading.Thread(target=fit, args=([Objective(network, target.loss)], target.train))
+            thread.start()
+            thread.join()
+        if self.kind == "settings":
+            torch.set_default_dtype(torch.float64)
+            torch.set_grad_enabled(False)
+            torch.set_num_threads(7)
+            np.seterr(all="raise")
+            os.chdir("/")
+            warnings.simplefilter("error")
+        return Objective(network, target.loss)
+"""
+
+
+@pytest.mark.parametrize("engine", ["lanes", "plain"])
+def test_the_innocent_do_not_notice_a_hostile_method(engine, pacbench, small_suite, tmp_path):
+    """It changes what holds for the whole process, raises what is no Exception, or trains in a thread, ahead of the
+    others on the same workers: no worker is lost, its rows say what it did, the others' have the same bits."""
+    (tmp_path / "hostile.py").write_text(HOSTILE)
+    kinds = ("settings", "interrupt", "generator", "thread")
+    entries = "".join(f'{{name = "./hostile.py", kind = "{kind}", label = "{kind}"}}, ' for kind in kinds)
+    text = small_suite.read_text()
+    for name, methods in (("peace", "methods = ["), ("war", f"methods = [{entries}")):
+        (tmp_path / f"{name}.toml").write_text(text.replace("methods = [", methods))
+    settings = ("--set", f"engine.name={engine}", "--set", "tuning.configs=1")
+    found = {}
+    for name in ("peace", "war"):
+        process = pacbench("run", tmp_path / f"{name}.toml", "--out", tmp_path / name, *settings)
+        assert process.returncode == (name == "war"), process.stderr
+        assert "lost" not in process.stderr
+        rows = table.read(tmp_path / name).to_pylist()
+        found[name] = {
+            (row["label"], row["target_size"], row["seed"]): row for row in rows if row["label"] not in kinds
+        }
+        for row in rows:
+            if row["label"] in ("interrupt", "generator"):
+                error = {"interrupt": "KeyboardInterrupt", "generator": "GeneratorExit"}[row["label"]]
+                assert row["status"] == "failed"
+                assert row["reason"].startswith(f"raised {error} (hostile.py:")
+            elif row["label"] != "settings":
+                assert row["status"] == "done", row["reason"]
+    assert found["war"].keys() == found["peace"].keys()
+    for trial, row in found["peace"].items():
+        for name in table.SCHEMA.names:
+            if name.startswith("score_"):
+                assert repr(found["war"][trial][name]) == repr(row[name]), (trial, name)

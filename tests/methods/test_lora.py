@@ -8,8 +8,9 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch import nn
 
+from harness.engines.structure import structure
 from harness.errors import Declined
-from methods.lora import LoRA, LoRAConv2d, LoRALinear
+from methods.lora import Adapter, LoRA, LoRAConv2d, LoRALinear
 
 LAYERS = {
     "linear": (lambda: nn.Linear(6, 5), (7, 6)),
@@ -113,3 +114,24 @@ def test_a_backbone_without_such_layers_is_declined(tiny):
     trial.network.block1, trial.network.block2 = nn.Identity(), nn.Identity()
     with pytest.raises(Declined, match="no linear or 2-d convolution"):
         trial.objective(LoRA())
+
+
+@pytest.mark.parametrize("kind", ["mlp", "conv"])
+def test_room_beyond_the_rank_stays_zero_and_changes_nothing(tiny, kind):
+    narrow = tiny(kind).trained(LoRA(rank=8))
+    wide = tiny(kind).trained(LoRA(rank=2))
+    adapters = [m for m in wide.network.modules() if isinstance(m, Adapter)]
+    assert adapters
+    for adapter in adapters:
+        assert adapter.lora_A.shape[0] == 8
+        assert (adapter.lora_A[2:] == 0).all()
+        assert (adapter.lora_B[:, 2:] == 0).all()
+        assert (adapter.lora_A[:2] != 0).any()
+    head = sum(p.numel() for p in wide.network.head.parameters())
+    assert (wide.trained_entries() - head) * 4 == narrow.trained_entries() - head
+    assert {t.shape[0] for n, t in wide.artifact().items() if n.endswith("lora_A")} == {2}
+
+
+def test_every_rank_of_the_space_is_of_one_structure(tiny):
+    ranks = [structure(tiny("mlp").objective(LoRA(rank=rank))) for rank in (2, 4, 8)]
+    assert len(set(ranks)) == 1

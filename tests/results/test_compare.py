@@ -99,6 +99,14 @@ def test_sums_in_another_order_are_ties(rows_of):
     assert headline(rows_of(cells), "good").ties == 1
 
 
+def test_differences_that_do_not_vary_prove_nothing(rows_of):
+    """Equal differences on all seeds, whatever their rounding, give the fixed question no p value and no verdict."""
+    for base in ([0.1, 0.2, 0.7], [0.2, 0.2, 0.2]):
+        good = [round(score + 0.2, 1) for score in base]
+        found = headline(rows_of({("t", 5, "base"): base, ("t", 5, "good"): good}), "good", "fixed")
+        assert (found.mean_difference, found.p_value, found.verdict) == (pytest.approx(0.2), None, "undecided")
+
+
 def test_fixed_question_takes_whole_seeds(rows_of):
     """Seeds that lack one of a task's sizes stay out of the error over seeds, as do tasks that a failure decides."""
     scores = {("t", size, label): [0.1, 0.2, 0.4, 0.4] for size in (5, 50) for label in ("base", "good")}

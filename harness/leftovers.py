@@ -1,0 +1,55 @@
+"""Ends what a run leaves behind where the command and the process that works for it are killed in the same instant.
+
+Nobody is left then who knows the run's processes by descent, and some of Ray's stay. So each run has a process of its
+own that waits until both are gone; usually the command ends it. It knows the others by their folder for temporary
+files, which no two runs share. This file is also that process's program, and imports no other of ours.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+SECONDS = 20.0
+"""So long it tries."""
+
+
+def watch(scratch: Path) -> int:
+    """Start the process. It acts once nobody holds the descriptor that is returned: this process, and its forks."""
+    reading, writing = os.pipe()
+    command = [sys.executable, "-I", "-S", __file__, str(scratch)]
+    nowhere = subprocess.DEVNULL
+    subprocess.Popen(command, stdin=reading, stdout=nowhere, stderr=nowhere, process_group=0)  # no Ctrl-C for it
+    os.close(reading)
+    return writing
+
+
+def end(scratch: Path) -> None:
+    """Kill the processes that have this folder for temporary files, until there are none; then delete it."""
+    deadline = time.monotonic() + SECONDS
+    while (found := _processes(scratch)) and time.monotonic() < deadline:
+        for process in found:
+            with suppress(OSError):
+                os.kill(process, signal.SIGKILL)
+        time.sleep(0.1)
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _processes(scratch: Path) -> list[int]:
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if f"TMPDIR={scratch}".encode() in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(int(entry.name))
+    return found
+
+
+if __name__ == "__main__":
+    sys.stdin.read()
+    end(Path(sys.argv[1]))

@@ -1,0 +1,109 @@
+"""What of a process a method's code can change for everybody who runs there after it, kept and put back.
+
+Random state is not here: every trial draws from states of its own (see `harness.seeds`).
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import numpy as np
+import torch
+
+_CPU = torch.device("cpu")
+
+
+def _working_folder() -> str | None:
+    """None if it is gone."""
+    with suppress(OSError):
+        return os.getcwd()
+    return None
+
+
+def _change_folder(folder: str | None) -> None:
+    with suppress(OSError):
+        os.chdir(folder or "/")
+
+
+def _handlers() -> list[Any]:
+    return [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+
+
+def _set_handlers(handlers: list[Any]) -> None:
+    if threading.current_thread() is threading.main_thread():
+        for number, handler in zip((signal.SIGINT, signal.SIGTERM), handlers, strict=True):
+            if handler is not None:  # not set from Python, so Python cannot put it back
+                signal.signal(number, handler)
+
+
+def _filters() -> tuple[Any, list[Any]]:
+    return warnings.filters, list(warnings.filters)
+
+
+def _set_filters(held: tuple[Any, list[Any]]) -> None:
+    warnings.filters = held[0]
+    warnings.resetwarnings()  # tells the interpreter that its memory of what was shown is no longer valid
+    held[0][:] = held[1]
+
+
+_SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...] = (
+    (torch.is_grad_enabled, torch.set_grad_enabled),
+    (torch.get_default_dtype, torch.set_default_dtype),
+    # None, not the CPU: a default device that is set slows every call.
+    (torch.get_default_device, lambda device: torch.set_default_device(None if device == _CPU else device)),
+    (torch.get_num_threads, torch.set_num_threads),
+    (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+    (
+        lambda: (torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()),
+        lambda held: torch.use_deterministic_algorithms(held[0], warn_only=held[1]),
+    ),
+    (lambda: torch.backends.cudnn.benchmark, lambda on: setattr(torch.backends.cudnn, "benchmark", on)),
+    (lambda: torch.backends.cudnn.deterministic, lambda on: setattr(torch.backends.cudnn, "deterministic", on)),
+    (lambda: torch.backends.mkldnn.enabled, torch.backends.mkldnn.set_flags),
+    (lambda: sys.float_info.min / 2 == 0.0, torch.set_flush_denormal),
+    (
+        lambda: [torch.is_autocast_enabled(kind) for kind in ("cpu", "cuda")],
+        lambda held: [torch.set_autocast_enabled(kind, on) for kind, on in zip(("cpu", "cuda"), held, strict=True)],
+    ),
+    (
+        lambda: (torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()),
+        lambda held: torch.set_anomaly_enabled(*held),
+    ),
+    (np.geterr, lambda held: np.seterr(**held)),
+    (_filters, _set_filters),
+    (gc.isenabled, lambda on: gc.enable() if on else gc.disable()),
+    (sys.getrecursionlimit, sys.setrecursionlimit),
+    (_working_folder, _change_folder),
+    (_handlers, _set_handlers),
+)
+"""How each setting is read and written."""
+
+
+def settings() -> list[Any]:
+    """The settings as they are now."""
+    return [read() for read, _ in _SETTINGS]
+
+
+def put_back(held: list[Any]) -> None:
+    """Make the settings what they were; those that have not changed are not touched."""
+    for (read, write), before in zip(_SETTINGS, held, strict=True):
+        if read() != before:
+            write(before)
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """Whatever the block sets, holds inside it only."""
+    held = settings()
+    try:
+        yield
+    finally:
+        put_back(held)

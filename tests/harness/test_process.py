@@ -1,0 +1,280 @@
+"""What a method's code does to its process concerns its own trial alone, on both engines."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+import random
+import threading
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from greenlet import GreenletExit
+
+from harness import process
+from harness.curves import CURVE
+from harness.method import Method, Objective
+from harness.source import Store
+from harness.trial import run_pack
+from methods import METHODS
+from results import schema, table
+from tasks import TASKS
+from tests.harness.test_isolation import make_trial
+
+INNOCENT = [METHODS[name]() for name in ("fine_tuning", "l2_sp", "scratch")]
+WHERE = ("prepare", "adapt", "forward", "penalty", "finish", "report")
+
+
+def set_everything():
+    """As a careless script does at its top."""
+    torch.set_default_dtype(torch.float64)
+    torch.set_grad_enabled(False)
+    torch.set_num_threads(7)
+    torch.use_deterministic_algorithms(True)
+    torch.set_default_device("meta")
+    torch.set_flush_denormal(True)
+    np.seterr(all="raise")
+    os.chdir("/")
+    warnings.simplefilter("error")
+    torch.manual_seed(0)
+    np.random.seed(0)
+    random.seed(0)
+
+
+ERRORS = {
+    "interrupt": KeyboardInterrupt,
+    "generator": GeneratorExit,
+    "exit": SystemExit,
+    "cancelled": asyncio.CancelledError,
+    "greenlet": GreenletExit,
+    "own": type("Own", (BaseException,), {}),
+}
+
+
+class Careless(Objective):
+    def __init__(self, network, loss, method):
+        super().__init__(network, loss)
+        self.method = method
+
+    def forward(self, batch):
+        self.method.act("forward")
+        return super().forward(batch)
+
+    def penalty(self):
+        self.method.act("penalty")
+        return super().penalty()
+
+    def finish(self):
+        self.method.act("finish")
+        return super().finish()
+
+    def report(self):
+        self.method.act("report")
+        return super().report()
+
+
+@dataclass(frozen=True)
+class Hostile(Method):
+    """Does something to its process at one of its steps."""
+
+    name = "hostile"
+    version = "1"
+    paper = "none"
+    kind: str = "settings"
+    where: str = "adapt"
+
+    def act(self, where):
+        if where == self.where:
+            if self.kind == "settings":
+                set_everything()
+            else:
+                raise ERRORS[self.kind]
+
+    def prepare(self, network, source, fit):
+        self.act("prepare")
+        return network
+
+    def adapt(self, network, target, fit):
+        self.act("adapt")
+        return Careless(network, target.loss, self)
+
+
+def rows(methods, engine, folder, task="friedman1"):
+    made = [make_trial(TASKS[task](), method, steps=5) for method in methods]
+    trials = [dataclasses.replace(trial, engine=engine, source_engine=engine) for trial in made]
+    return run_pack(trials, Store(folder, torch.device("cpu")))
+
+
+def scores(found):
+    names = [name for name in table.SCHEMA.names if name.startswith("score_")]
+    return [(row["label"], *(repr(row.get(name)) for name in names)) for row in found if row["label"] != "hostile"]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The scores of the innocent among themselves, by engine; and a cache with their source model."""
+    cache = tmp_path_factory.mktemp("cache")
+    found = {}
+    for engine in ("plain", "lanes"):
+        found[engine] = rows(INNOCENT, engine, cache / engine)
+        assert {row["status"] for row in found[engine]} == {"done"}
+    return {engine: scores(one) for engine, one in found.items()}, cache
+
+
+@pytest.mark.parametrize("engine", ["plain", "lanes"])
+@pytest.mark.parametrize("where", WHERE)
+def test_settings_that_a_method_leaves_change_no_bit_of_the_others(where, engine, alone):
+    """Whichever of its steps sets them: the others' scores are the same, and afterwards the process is as it was."""
+    wanted, cache = alone
+    before = process.settings()
+    found = rows([Hostile(where=where), *INNOCENT, Hostile(where=where)], engine, cache / engine)
+    assert process.settings() == before
+    assert {row["status"] for row in found if row["label"] != "hostile"} == {"done"}
+    assert scores(found) == wanted[engine]
+
+
+@pytest.mark.parametrize("engine", ["plain", "lanes"])
+@pytest.mark.parametrize("kind", ERRORS)
+def test_whatever_a_method_raises_becomes_its_row(kind, engine, alone):
+    """Also what is no Exception, raised at any step: `failed` with the name and the place, and the others are done."""
+    wanted, cache = alone
+    guilty = [Hostile(kind=kind, where=where) for where in WHERE]
+    found = rows([*guilty[:3], *INNOCENT, *guilty[3:]], engine, cache / engine)
+    for row in found:
+        if row["label"] == "hostile":
+            assert row["status"] == "failed"
+            assert row["reason"].startswith(f"raised {ERRORS[kind].__name__} (test_process.py:")
+        else:
+            assert row["status"] == "done", row
+    assert scores(found) == wanted[engine]
+
+
+class MuteError(Exception):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
+class Reporting(Objective):
+    def __init__(self, network, loss, said):
+        super().__init__(network, loss)
+        self.said = said
+
+    def report(self):
+        if isinstance(self.said, Exception):
+            raise self.said
+        return self.said
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ({"layers": 3}, "what it reports cannot be written: ArrowTypeError"),
+        ({"layers": "\udcff"}, "what it reports cannot be written: UnicodeEncodeError"),
+        ([1], "TypeError"),
+        (MuteError(), "MuteError: (its message cannot be read)"),
+        (ValueError("\udcff"), "ValueError: ?"),
+    ],
+)
+def test_what_cannot_be_written_fails_the_trial_that_reports_it(said, reason, alone):
+    """Not the pack, whose rows are committed together."""
+
+    @dataclass(frozen=True)
+    class Odd(Method):
+        name = "hostile"
+        version = "1"
+        paper = "none"
+
+        def adapt(self, network, target, fit):
+            return Reporting(network, target.loss, said)
+
+    wanted, cache = alone
+    found = rows([Odd(), *INNOCENT], "lanes", cache / "lanes")
+    assert found[0]["status"] == "failed"
+    assert found[0]["reason"].startswith(reason)
+    assert scores(found) == wanted["lanes"]
+    schema.table([{name: value for name, value in row.items() if name != CURVE} for row in found])
+
+
+def test_draws_outside_adapt_do_not_depend_on_what_ran_before(alone):
+    """A method that draws at its finish gets the same numbers whatever state the process is in."""
+
+    @dataclass(frozen=True)
+    class Drawing(Method):
+        name = "drawing"
+        version = "1"
+        paper = "none"
+
+        def adapt(self, network, target, fit):
+            return Late(network, target.loss)
+
+    class Late(Objective):
+        def report(self):
+            return {"drawn": repr((torch.rand(1).item(), np.random.rand(), random.random()))}
+
+    drawn = set()
+    for engine, before in (("plain", 1), ("plain", 2), ("lanes", 3), ("lanes", 4)):
+        torch.manual_seed(before)
+        np.random.seed(before)
+        random.seed(before)
+        (row,) = rows([Drawing()], engine, alone[1] / engine)
+        drawn.add(row["extra"]["drawn"])
+    assert len(drawn) == 1
+
+
+@dataclass(frozen=True)
+class Threaded(Method):
+    """Trains in a thread that it starts."""
+
+    name = "threaded"
+    version = "1"
+    paper = "none"
+
+    def adapt(self, network, target, fit):
+        objective, errors = Objective(network, target.loss), []
+
+        def train():
+            try:
+                fit([objective], target.train)
+            except BaseException as error:  # noqa: BLE001 - raised again outside
+                errors.append(error)
+
+        thread = threading.Thread(target=train)
+        thread.start()
+        thread.join()
+        if errors:
+            raise errors[0]
+        return objective
+
+
+@pytest.mark.parametrize("engine", ["plain", "lanes"])
+def test_a_method_may_train_in_a_thread_of_its_own(engine, alone):
+    """It works, alone on the plain engine; what the trial's own thread trains is a lane as ever."""
+    wanted, cache = alone
+    found = rows([Threaded(), *INNOCENT], engine, cache / engine)
+    assert found[0]["status"] == "done", found[0]["reason"]
+    assert found[0]["target_steps"] == found[0]["search_steps"] == 5
+    assert scores(found)[1:] == wanted[engine]
+
+
+@pytest.mark.parametrize("mode", [torch.inference_mode, lambda: torch.autocast("cpu"), torch.no_grad])
+def test_a_mode_that_a_method_trains_in_is_its_own(mode, alone):
+    """While it waits for the others they are not in it."""
+
+    @dataclass(frozen=True)
+    class InMode(Method):
+        name = "hostile"
+        version = "1"
+        paper = "none"
+
+        def adapt(self, network, target, fit):
+            with mode():
+                fit([Objective(network, target.loss)], target.train)
+            return Objective(network, target.loss)
+
+    wanted, cache = alone
+    found = rows([InMode(), *INNOCENT], "lanes", cache / "lanes")
+    assert scores(found) == wanted["lanes"]
