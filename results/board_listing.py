@@ -26,7 +26,12 @@ def wins_listing(found: Wins | None) -> Listing:
             for j, share in enumerate(found.shares[i])
         )
         lines.append((Item(name(label)), *shares))
-    return Listing("wins", ("beats →", *map(name, found.labels)), (False, *(True for _ in found.labels)), tuple(lines))
+    return Listing(
+        "wins",
+        ("beats →", *(name(label, 24) for label in found.labels)),
+        (False, *(True for _ in found.labels)),
+        tuple(lines),
+    )
 
 
 def steadiness_listing(found: Sensitivity | None) -> Listing:

@@ -36,8 +36,8 @@ def rank_gallery(boards: Sequence[Leaderboard], look: dict[str, Style]) -> Galle
         "Ranks",
         tuple(panels),
         "Each point is a method's mean rank over tasks with its 95 % interval, better to the left; methods on one bar "
-        "at the right are not told apart by signed-rank tests of all pairs (Holm), and the short line above shows how "
-        "far apart two mean ranks would have to be by Nemenyi's test, which depends on who else is there.",
+        "at the right are not told apart by signed-rank tests of all pairs (Holm), and the short line above, where it "
+        "fits, shows how far apart mean ranks would have to be by Nemenyi's test, which depends on who else is there.",
         keyed=False,
     )
 

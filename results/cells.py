@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from results.statistics import LARGEST, t_quantile
+from results.table import ordered
 
 CELL: Final = ("task", "target_size", "label")
 
@@ -93,22 +94,23 @@ def cells(rows: pa.Table) -> list[Cell]:
     """
     if not len(rows):
         return []
+    rows = ordered(rows.select(COLUMNS), (*CELL, "seed", "key"))
     done = pc.equal(pc.coalesce(rows["status"], pa.scalar("done")), "done")
-    wanted = {name: rows[name] for name in (*CELL, *_LISTED)}
-    wanted["status"] = pc.coalesce(rows["status"], pa.scalar("not stated"))
-    wanted |= {name: _finite(rows[name], done) for name in _AVERAGED}
-    ordered = pa.table(wanted).sort_by([(name, "ascending") for name in (*CELL, "seed", "key")])
-    starts = _starts(ordered)
-    codes = pa.array(np.repeat(np.arange(len(starts)), np.diff(starts, append=len(ordered))))
-    found = {name: _estimates(codes, ordered[name]) for name in _AVERAGED if ordered[name].null_count < len(rows)}
-    said = {name: _distinct(codes, ordered[name], len(starts)) for name in (*_LISTED, *CELL) if name != "key"}
-    keys = ordered["key"].to_pylist()
-    ends = [*starts[1:].tolist(), len(ordered)]
+    status = pc.coalesce(rows["status"], pa.scalar("not stated"))
+    rows = rows.set_column(rows.column_names.index("status"), "status", status)
+    starts = _starts(rows)
+    codes = pa.array(np.repeat(np.arange(len(starts)), np.diff(starts, append=len(rows))))
+    measured = [name for name in _AVERAGED if rows[name].null_count < len(rows)]
+    found = {name: _estimates(codes, _finite(rows[name], done)) for name in measured}
+    said = {name: _distinct(codes, rows[name], len(starts)) for name in _LISTED if name != "key"}
+    places = rows.select(list(CELL)).take(pa.array(starts)).to_pylist()
+    keys = rows["key"].to_pylist()
+    ends = [*starts[1:].tolist(), len(rows)]
     return [
         Cell(
-            task=str(next(iter(said["task"][i]))),
-            target_size=next(iter(said["target_size"][i]), None),
-            label=str(next(iter(said["label"][i]))),
+            task=str(places[i]["task"]),
+            target_size=places[i]["target_size"],
+            label=str(places[i]["label"]),
             method=next(iter(said["method"][i]), None),
             metric=next(iter(said["metric"][i]), None),
             higher_is_better=next(iter(said["higher_is_better"][i]), None),
@@ -123,9 +125,9 @@ def cells(rows: pa.Table) -> list[Cell]:
     ]
 
 
-def _starts(ordered: pa.Table) -> npt.NDArray[np.int64]:
+def _starts(rows: pa.Table) -> npt.NDArray[np.int64]:
     """Where each cell begins among rows that are sorted by cell."""
-    codes = np.stack([np.asarray(pc.rank(ordered[name], tiebreaker="dense"), np.int64) for name in CELL])
+    codes = np.stack([np.asarray(pc.rank(rows[name], tiebreaker="dense"), np.int64) for name in CELL])
     return np.flatnonzero(np.any(np.diff(codes, prepend=-1), axis=0))
 
 

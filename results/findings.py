@@ -24,6 +24,12 @@ from results.table import final_rows, latest, ordered
 from results.tuning_curve import TuningCurve, tuning_curves
 from results.winning import Wins, wins
 
+FINAL = (
+    *("stage", "exploratory", "target_size", "seed", "status", "score_test"),
+    *("tuning_configs", "tuning_seeds", "dirty"),
+)
+"""The columns that are looked at over all final rows."""
+
 A_TENTH = 0.1
 """The difference, in normalised score, for which a report says what would be needed to see it."""
 
@@ -55,8 +61,8 @@ class Findings:
 
     @property
     def final(self) -> pa.Table:
-        """The rows of final, non-exploratory trials."""
-        return final_rows(self.rows)
+        """What the rows of final, non-exploratory trials say in the columns ``FINAL``."""
+        return final_rows(self.rows.select(list(FINAL)))
 
     @property
     def labels(self) -> list[str]:
@@ -131,5 +137,11 @@ def _thresholds(grid: Grid) -> FloatArray | None:
 
 def _averaged_sizes(rows: pa.Table) -> list[int]:
     """The target sizes of the final rows, sorted, where there are several."""
-    sizes = sorted(size for size in pc.unique(final_rows(rows)["target_size"]).to_pylist() if size is not None)
+    sizes = sorted(
+        size
+        for size in pc.unique(
+            final_rows(rows.select(["stage", "exploratory", "target_size"]))["target_size"]
+        ).to_pylist()
+        if size is not None
+    )
     return sizes if len(sizes) > 1 else []

@@ -49,7 +49,7 @@ class Grid:
 
     def rows(self, columns: Sequence[str]) -> pa.Table:
         """These columns of the trials' rows, one row per trial in the fixed order."""
-        return self.table.select(list(columns)).take(pa.array(self.row))
+        return _taken(self.table.select(list(columns)), self.row)
 
     @property
     def failed(self) -> BoolArray:
@@ -125,18 +125,17 @@ def pivot(rows: pa.Table) -> Grid:
     ``facts.ONE_PER_TASK`` for a task, give one trial twice with different results, or have scores without a direction.
     """
     rows = rows.set_column(rows.column_names.index("label"), "label", pc.coalesce(rows["label"], rows["method"]))
-    named = rows.select(list(dict.fromkeys((*_KEY, *_TIE_BREAK, *_OUTCOME, *FACTS))))
     final = np.flatnonzero(is_final(rows))
-    named = named if len(final) == len(named) else named.take(pa.array(final))
+    named = _taken(rows.select(list(dict.fromkeys((*_KEY, *_OUTCOME, *FACTS)))), final)
     for name in ("task", "label"):
         if named[name].null_count:
-            key = named.filter(pc.is_null(named[name]))["key"][0].as_py()
+            key = rows["key"][int(final[int(pc.index(pc.is_null(named[name]), True).as_py())])].as_py()
             raise ResultsError(f"row {key!r} has no {name}: every final row needs a task and a label or method")
     facts = task_facts(named)
     codes, (tasks, sizes, labels, seeds) = zip(*(_codes(named[name]) for name in _KEY), strict=True)
-    order = _order(named, codes)
+    order = _order(rows, final, codes)
     (task, size, label, seed), final = (code[order] for code in codes), final[order]
-    is_done, is_failed, is_declined, score = _outcomes(named.select(list(_OUTCOME)).take(pa.array(order)))
+    is_done, is_failed, is_declined, score = _outcomes(_taken(named.select(list(_OUTCOME)), order))
 
     cell, cells = _pairs(task, size, len(sizes))
     shape = len(cells), len(seeds), len(labels)
@@ -164,13 +163,18 @@ def pivot(rows: pa.Table) -> Grid:
     return Grid(cell_facts, target_sizes, labels, seeds, scores, failures, declined, rows, final, cell, label, is_done)
 
 
-def _order(rows: pa.Table, codes: Sequence[IntArray]) -> IntArray:
+def _taken(rows: pa.Table, places: IntArray) -> pa.Table:
+    """The rows at some places; all rows in order are not copied."""
+    return rows if len(places) == len(rows) and np.all(places[1:] > places[:-1]) else rows.take(pa.array(places))
+
+
+def _order(rows: pa.Table, final: IntArray, codes: Sequence[IntArray]) -> IntArray:
     """The fixed order: by task, size, label and seed, and of one trial's rows by ``_TIE_BREAK``."""
     order = np.lexsort(codes[::-1])
     ordered = np.stack([code[order] for code in codes])
     if len(order) and np.any(np.all(ordered[:, 1:] == ordered[:, :-1], axis=0)):
         coded = {name: pa.array(code) for name, code in zip(_KEY, codes, strict=True)}
-        coded |= {name: rows[name] for name in _TIE_BREAK}
+        coded |= {name: rows[name].take(pa.array(final)) for name in _TIE_BREAK}
         keys = [(name, "ascending") for name in (*_KEY, *_TIE_BREAK)]
         order = pc.sort_indices(pa.table(coded), sort_keys=keys).to_numpy().astype(np.int64)
     return np.asarray(order, np.int64)

@@ -41,9 +41,9 @@ def read_attempts(folder: str | Place, columns: Sequence[str] = tuple(SCHEMA.nam
     return ordered(distinct(gathered.rows))
 
 
-def ordered(rows: pa.Table) -> pa.Table:
-    """The same rows in the fixed order ``ORDER``; copied only where they are not in it."""
-    keys = [(name, "ascending") for name in ORDER if name in rows.column_names]
+def ordered(rows: pa.Table, by: Sequence[str] = ORDER) -> pa.Table:
+    """The same rows in a fixed order, by the columns of it that they have; copied only where they are not in it."""
+    keys = [(name, "ascending") for name in by if name in rows.column_names]
     places = np.asarray(pc.sort_indices(rows, sort_keys=keys), np.int64)
     return rows if np.all(places[1:] > places[:-1]) else rows.take(pa.array(places))
 
