@@ -95,7 +95,7 @@ def pair(grid: Grid, scores: FloatArray, one_unit: bool, first: int, second: int
     member = (family == np.arange(len(families))[:, None]).astype(np.float64)
     cells = member @ finished
     net = member @ (failed_b.astype(np.float64) - failed_a)
-    size_of_task = np.array([size[row > 0].max(initial=0.0) for row in member])
+    size_of_task = np.array([size[row > 0].max(initial=0.0) if one_unit else 1.0 for row in member])
     mean = round_significant(member @ np.where(finished, means, 0.0) / np.maximum(cells, 1), size_of_task)
     differences = np.where(net == 0, mean, np.copysign(np.inf, net))
     compared = (cells > 0) | (member @ (failed_a | failed_b) > 0)
