@@ -29,7 +29,8 @@ class Helmholtz(Task):
 
     Equation: u_xx + u_yy + s u = -q for x and y in [-1, 1], u = 0 at the boundary, q = 4 exp(-4 ((x-0.3)^2 +
     (y+0.2)^2)) (no units). Source: s, the square of the wave number, is 1. Target: s = 1 + 1.5 * shift; the first
-    resonance is at pi^2 / 2 = 4.93.
+    resonance is at pi^2 / 2 = 4.93. Near it nothing transfers: at shift 2 and n = 25 scratch scored 0.26, and the best
+    of five transfer methods 0.86.
     Splits: source 2,000 points to train on, 2,000 to test on; target pool 500, test 2,000; all uniform on the domain.
     n counts points where the equation is to hold (collocation points). The loss is the mean square of the equation's
     residual there, with derivatives by `torch.func`; the boundary values are built into the network's output. The
