@@ -124,12 +124,20 @@ def run(suite: Path, out: Path, settings: list[str]) -> tuple[float, float]:
     driver = subprocess.Popen(command, cwd=suite.parent, stderr=subprocess.PIPE, text=True)
     peak = 0.0
     while driver.poll() is None:
-        peak = max(peak, peak_memory_mb(driver.pid))
+        peak = max(peak, *map(peak_memory_mb, [driver.pid, *children(driver.pid)]))
         time.sleep(POLL_SECONDS)
     seconds = time.perf_counter() - started
     if driver.returncode:
         raise SystemExit(f"{command} ended with {driver.returncode}: {driver.stderr.read() if driver.stderr else ''}")
     return seconds, peak
+
+
+def children(pid: int) -> list[int]:
+    """The command's own child, which is the driver."""
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
 
 
 def peak_memory_mb(pid: int) -> float:

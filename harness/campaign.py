@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from harness import plan, provenance, seeds
 from harness.errors import UserError
-from harness.ledger import Ledger
+from harness.ledger import BESIDE, Ledger
 from harness.method import Method
 from harness.plan import PROTOCOL, Cell, Trial
 from harness.record import RECORD, open_place, read_json, read_record
@@ -49,6 +49,8 @@ class Campaign:
         except OSError as error:
             raise UserError(f"--out {folder}: cannot be written ({explain(error)})") from error
         held = read_record(folder)
+        if held.get("origin"):
+            raise UserError(f"{folder} holds rows that were {held['origin']}, no campaign to run; choose another --out")
         if _identity(held) != _identity(wanted):
             raise UserError(
                 f"{folder} holds another campaign ({difference(held, wanted)}); "
@@ -176,7 +178,7 @@ def difference(held: dict[str, Any], wanted: dict[str, Any]) -> str:
 
 def _refuse_links(folder: Place) -> None:
     """Raises: UserError if a part of the campaign is a link: what is written there would land elsewhere."""
-    parts = ("ledger", "ledger/merged", "ledger/.set-aside", "selection", "cache", "curves", "curves/merged")
+    parts = ("ledger", "ledger/merged", "ledger/.set-aside", *BESIDE)
     for path in (folder / part for part in parts):
         if isinstance(path, Path) and path.is_symlink():
             raise UserError(f"{path} is a link to {path.resolve()}; pacbench writes inside the campaign's folder only")
@@ -184,7 +186,7 @@ def _refuse_links(folder: Place) -> None:
 
 def _create(folder: Place, wanted: dict[str, Any]) -> None:
     make_folder(folder)
-    ours = [name for name in ("ledger", "selection", "cache", "curves") if _holds(folder / name)]
+    ours = [name for name in ("ledger", "selection", "cache", "curves", "predictions") if _holds(folder / name)]
     if ours:
         raise UserError(f"{folder}: {ours[0]}/ is there but {RECORD} is missing; choose another --out")
     commit, dirty = provenance.source_commit()

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from harness.errors import UserError
+from harness.foreign_arguments import add_import, add_rescore
 from harness.supervise import Child, supervised
 
 BAD_INPUT, INTERRUPTED = 2, 130
@@ -57,6 +58,14 @@ def _dispatch(options: argparse.Namespace) -> int:
 
         known = {"list": commands_run.list_command, "plan": commands_run.plan_command, "run": commands_run.run_command}
         return known[options.command](options)
+    if options.command == "import":
+        from harness.commands_import import import_command
+
+        return import_command(options)
+    if options.command == "rescore":
+        from harness.commands_rescore import rescore_command
+
+        return rescore_command(options)
     if options.command == "power":
         from harness import commands_power
 
@@ -143,6 +152,8 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("folder", metavar="DIR")
     add.add_argument("file", type=Path, nargs="?", metavar="FILE")
     _wandb(add, "instead of FILE: rows and curves as runs of this project of Weights & Biases")
+    add_import(commands)
+    add_rescore(commands)
     return top
 
 

@@ -110,8 +110,11 @@ def status_command(options: Namespace) -> int:
         return 0
     console = Console()
     counts = ", ".join(f"{count} {name}" for name, count in document["counts"].items()) or "nothing committed"
-    missing = "complete" if document["complete"] else f"{document['missing']} missing"
-    console.print(f"{escape(document['suite'])}: {document['planned']} trials planned; {counts}; {missing}")
+    if document["planned"] is None:
+        console.print(escape(f"{document['suite']}: rows that were {document['origin']}; {counts}"))
+    else:
+        missing = "complete" if document["complete"] else f"{document['missing']} missing"
+        console.print(f"{escape(document['suite'])}: {document['planned']} trials planned; {counts}; {missing}")
     open_cells = [cell for cell in document["cells"] if cell["missing"] or set(cell["counts"]) - {"done"}]
     if open_cells:
         lines = [
@@ -152,15 +155,22 @@ def _show_running(console: Console, beat: heartbeat.Beat, alive: bool) -> None:
 
 
 def status(record: dict[str, Any], rows: pa.Table) -> dict[str, Any]:
-    """Planned against committed, by cell; from campaign.json and the rows alone."""
+    """Planned against committed, by cell; from campaign.json and the rows alone.
+
+    Where rows were not run here (they are imported, or scored again) nothing is planned, and nothing is missing.
+    """
     suite = record["suite"]
     committed: dict[tuple[str, str, str, int], Counter[str]] = {}
     names = ("stage", "task", "label", "target_size", "status")
     counted = rows.group_by(list(names)).aggregate([([], "count_all")])
     for stage, task, label, n, outcome, count in zip(*(column.to_pylist() for column in counted.columns), strict=True):
         committed.setdefault((stage, task, label, n), Counter())[str(outcome)] += count
-    cells = []
-    for stage in ("tune", "final"):
+    cells: list[dict[str, Any]] = []
+    if not_run := record.get("origin"):
+        for (stage, task, label, n), counts in sorted(committed.items(), key=lambda item: str(item[0])):
+            cell = {"stage": stage, "task": task, "label": label, "target_size": n}
+            cells.append({**cell, "planned": None, "missing": None, "counts": dict(sorted(counts.items()))})
+    for stage in () if not_run else ("tune", "final"):
         for task in suite["tasks"]:
             for method in suite["methods"]:
                 searched = method["configurations"] if method["configurations"] > 1 else 0
@@ -176,15 +186,16 @@ def status(record: dict[str, Any], rows: pa.Table) -> dict[str, Any]:
         f"{outcome}: {reason}"
         for outcome, reason in zip(undone["status"].to_pylist(), undone["reason"].to_pylist(), strict=True)
     )
-    missing = sum(cell["missing"] for cell in cells)
+    missing = None if not_run else sum(cell["missing"] for cell in cells)
     return {
         "suite": suite["name"],
+        "origin": not_run,
         "protocol": record["protocol"],
         "created_at": record["created_at"],
-        "planned": sum(cell["planned"] for cell in cells),
+        "planned": None if not_run else sum(cell["planned"] for cell in cells),
         "committed": len(rows),
         "missing": missing,
-        "complete": missing == 0,
+        "complete": not missing,
         "counts": dict(sorted(Counter(map(str, rows["status"].to_pylist())).items())),
         "reasons": dict(reasons.most_common(10)),
         "cells": cells,

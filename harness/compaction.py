@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from harness.curves import merge_curves
-from results import curves
+from harness.predictions import merge_predictions
+from results import curves, predictions
 from results.committed import (
     CONTENT_NAME,
     LEDGER,
@@ -105,7 +106,7 @@ def set_aside(folder: Place, path: Place) -> Place:
 
 @contextmanager
 def compacting(folder: Place, allowed: Callable[[], bool]) -> Iterator[None]:
-    """Compact beside the block whenever MANY commits lie in the ledger, or curves of as many, and once at its end."""
+    """Compact beside the block whenever MANY files lie in the ledger, or in a folder beside it, and once at its end."""
     over = threading.Event()
 
     def look() -> None:
@@ -130,6 +131,9 @@ def _compact_many(folder: Place, allowed: Callable[[], bool]) -> None:
     with suppress(OSError):
         if len(curves.commits(folder / curves.FOLDER)) > MANY:
             merge_curves(folder, allowed)
+    with suppress(OSError):
+        if len(curves.commits(folder / predictions.FOLDER)) > MANY:
+            merge_predictions(folder, allowed)
 
 
 def _readable(files: list[Place]) -> dict[str, pa.Table]:

@@ -20,7 +20,7 @@ from results.place import STAGED, Place, explain, make_folder, names, write_dura
 OUTCOME = ("key", "status", "attempt", "higher_is_better", "score_validation")
 """What decides which trials are still to run, and which configurations are selected."""
 
-BESIDE = ("selection", "cache", "curves", "curves/merged")
+BESIDE = ("selection", "cache", "curves", "curves/merged", "predictions", "predictions/merged")
 """Folders of a campaign beside its ledger that are written to."""
 
 

@@ -20,14 +20,13 @@ SECONDS = 20.0
 """So long it tries."""
 
 
-def watch(scratch: Path) -> int:
-    """Start the process. It acts once nobody holds the descriptor that is returned: this process, and its forks."""
-    reading, writing = os.pipe()
+def watch(scratch: Path) -> subprocess.Popen[bytes]:
+    """Start the process. It acts once nobody holds the other end of its standard input: this process, and its forks."""
     command = [sys.executable, "-I", "-S", __file__, str(scratch)]
     nowhere = subprocess.DEVNULL
-    subprocess.Popen(command, stdin=reading, stdout=nowhere, stderr=nowhere, process_group=0)  # no Ctrl-C for it
-    os.close(reading)
-    return writing
+    return subprocess.Popen(  # in a group of its own: no Ctrl-C for it
+        command, stdin=subprocess.PIPE, stdout=nowhere, stderr=nowhere, process_group=0
+    )
 
 
 def end(scratch: Path) -> None:

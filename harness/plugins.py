@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from harness.errors import UserError
@@ -41,15 +42,8 @@ def from_file(path: Path, base: type[Any], where: str) -> Any:
     The file's hash joins the class's version, so an edited file is another method. The class travels to workers by
     value: nodes need not see the file. Raises: UserError.
     """
-    try:
-        content = path.read_bytes()
-    except (OSError, ValueError) as error:
-        raise UserError(f"{where}: cannot read {str(path)!r} ({error})") from error
-    fingerprint = hashlib.sha256(content).hexdigest()[:12]
-    name = f"pacbench_file_{fingerprint}"
-    if name not in sys.modules:
-        _execute(path, name, where)
-    defined = [value for value in vars(sys.modules[name]).values() if getattr(value, "__module__", None) == name]
+    module, fingerprint = load(path, where)
+    defined = [value for value in vars(module).values() if getattr(value, "__module__", None) == module.__name__]
     classes: list[Any] = [value for value in defined if isinstance(value, type) and issubclass(value, base)]
     if len(classes) != 1:
         raise UserError(f"{where}: {path} defines {len(classes)} classes derived from {base.__name__}; expected one")
@@ -58,6 +52,19 @@ def from_file(path: Path, base: type[Any], where: str) -> Any:
     if fingerprint not in cls.version:
         cls.version = f"{cls.version}+{fingerprint}"
     return classes[0]
+
+
+def load(path: Path, where: str) -> tuple[ModuleType, str]:
+    """The module of a Python file, executed once per process and content, and its hash. Raises: UserError."""
+    try:
+        content = path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise UserError(f"{where}: cannot read {str(path)!r} ({error})") from error
+    fingerprint = hashlib.sha256(content).hexdigest()[:12]
+    name = f"pacbench_file_{fingerprint}"
+    if name not in sys.modules:
+        _execute(path, name, where)
+    return sys.modules[name], fingerprint
 
 
 def _execute(path: Path, name: str, where: str) -> None:

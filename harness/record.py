@@ -44,6 +44,7 @@ def _wrong(record: dict[str, Any]) -> str | None:
         "protocol": (record.get("protocol", 1), _is_count),
         "created_at": (record.get("created_at", ""), _is_text),
         "commit": (record.get("commit") or "", _is_text),
+        "origin": (record.get("origin") or "", _is_text),
         "suite.tasks": (suite.get("tasks", []), lambda tasks: _all(tasks, lambda task: _is_text(task["id"]))),
         "suite.methods": (
             suite.get("methods", []),

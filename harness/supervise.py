@@ -73,7 +73,7 @@ def supervised(work: Callable[[Child], int]) -> int:
         if signals.interrupted():
             return 130
         scratch = Path(tempfile.mkdtemp(prefix="pacbench-"))
-        held = leftovers.watch(scratch)
+        waiting = leftovers.watch(scratch)
         reading, writing = os.pipe()
         parent = os.getpid()
         child = os.fork()
@@ -85,8 +85,7 @@ def supervised(work: Callable[[Child], int]) -> int:
         heard = _listen(reading)
         signals.pass_to(None)
         sweep()
-        os.close(held)
-        rmtree(scratch, ignore_errors=True)
+        waiting.communicate()  # it deletes the folder
         if heard[-1:] not in (b"", b"."):
             return heard[-1]
         if signals.interrupted():

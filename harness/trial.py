@@ -21,6 +21,7 @@ from harness.errors import Declined, Diverged, TrialTimeout, message
 from harness.fit import Fit
 from harness.objective import Objective
 from harness.plan import PROTOCOL, Trial
+from harness.predictions import PREDICTIONS, kept
 from harness.recipe import Recipe
 from harness.source import Model, Store, datasets, problem
 from results import schema
@@ -30,7 +31,7 @@ Row = dict[str, Any]
 
 
 def run(trial: Trial, store: Store, exclusive_device: bool = False) -> Row:
-    """The trial's row, whatever happens, and in it the learning curve under CURVE. Raises: nothing.
+    """The trial's row, whatever happens, with its curve under CURVE and predictions under PREDICTIONS. Raises: nothing.
 
     A worker is never interrupted from outside: a KeyboardInterrupt is the method's own, like all that its code raises.
     """
@@ -104,7 +105,7 @@ def describe(trial: Trial) -> Row:
 def _writable(trial: Trial, row: Row) -> Row:
     """The row, or one that says why it does not fit the schema: a method reports what is no text, for instance."""
     try:
-        schema.table([{name: value for name, value in row.items() if name != CURVE}])
+        schema.table([{name: value for name, value in row.items() if name not in (CURVE, PREDICTIONS)}])
         return row
     except (TypeError, ValueError, ArithmeticError, pa.ArrowException) as error:
         return lost(trial, "failed", f"what it reports cannot be written: {_reason(error)}")
@@ -198,6 +199,8 @@ def _score_target(trial: Trial, store: Store, finished: nn.Module, row: Row) -> 
         predicted, seconds = predict(task.predict, finished, test)
         row["score_test"] = _finite(float(task.score(predicted, test)), "test")
         row["evaluate_seconds"] += seconds
+        row[PREDICTIONS], why_not = kept(predicted)
+        row["extra"] |= {PREDICTIONS: why_not} if why_not else {}
         row["inference_seconds"] = predict(task.predict, finished, test)[1]
 
 

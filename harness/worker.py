@@ -22,6 +22,7 @@ from harness.desk import Worker
 from harness.engines.allocator import keep_freed_memory
 from harness.errors import UserError
 from harness.ledger import Ledger
+from harness.predictions import commit_predictions
 from harness.record import RECORD
 from harness.recovery import Job
 from harness.source import Store
@@ -103,7 +104,7 @@ class PackRunner(tune.Trainable):
             row["extra"] = row["extra"] | {"ran_again_after": job.before}
         try:
             if kept:
-                self.ledger.append(commit_curves(self.terms.folder, kept))
+                self.ledger.append(commit_predictions(self.terms.folder, commit_curves(self.terms.folder, kept)))
         except OSError as error:
             return {"unwritten": explain(error), "done": True}
         self.spent = any(row["status"] == "oom" for row in rows)

@@ -36,7 +36,7 @@ def read_parquet(content: bytes, wanted: pa.Schema) -> pa.Table:
     try:
         file = pq.ParquetFile(pa.BufferReader(content))
         _check_declared(file.metadata, len(content))
-        checked = _with_other_types(wanted, file.schema_arrow)
+        checked = _checked(wanted, file.schema_arrow, texts=len(content) <= LARGE)
         rows = conform(file.read(columns=checked.names, use_threads=len(content) > LARGE), checked)
         rows.validate(full=True)
     except (pa.ArrowException, OSError, KeyError, ValueError, MemoryError, OverflowError) as error:
@@ -47,13 +47,14 @@ def read_parquet(content: bytes, wanted: pa.Schema) -> pa.Table:
     return rows.select(wanted.names)
 
 
-def _with_other_types(wanted: pa.Schema, held: pa.Schema) -> pa.Schema:
-    """`wanted` and the columns held under another type: they are checked too, so that all readers refuse one file."""
-    if held.equals(SCHEMA):
-        return wanted
+def _checked(wanted: pa.Schema, held: pa.Schema, texts: bool) -> pa.Schema:
+    """`wanted`, the columns held under another type, and those of text: so all readers refuse one and the same file.
+
+    texts: False for large files, which are merged ones, read whole when they were merged.
+    """
     asked, types = set(wanted.names), dict(zip(held.names, held.types, strict=True))
-    other = [field for field in SCHEMA if field.name not in asked and types.get(field.name, field.type) != field.type]
-    return pa.schema([*wanted, *other])
+    unread = [field for field in SCHEMA if field.name in types and field.name not in asked]
+    return pa.schema([*wanted, *(f for f in unread if types[f.name] != f.type or (texts and f.type == pa.string()))])
 
 
 def _check_declared(metadata: pq.FileMetaData, size: int) -> None:

@@ -18,7 +18,7 @@ def start(folder):
     environment = {**os.environ, "TMPDIR": folder}
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True).pid
 
-leftovers.watch(Path(sys.argv[1]))
+held = leftovers.watch(Path(sys.argv[1]))
 other = start(sys.argv[1] + "-another")
 if child := os.fork():
     print(child, other, start(sys.argv[1]), start(sys.argv[1]), flush=True)
