@@ -155,7 +155,7 @@ def _show_rows(console: Console, found: list[Design], options: Namespace) -> Non
     console.print(escape(f"Against {first.baseline}{unit}; tasks and seeds {asked}."))
     header = ["method", "tasks", "seeds", "sd tasks", "sd seeds", "sees"]
     if options.difference is not None:
-        header += ["power", "tasks needed", "seeds needed"]
+        header += ["power", "tasks\nneeded", "seeds\nneeded"]
         console.print(f"Power and needs are for a true difference of {options.difference:g}.")
     lines = []
     for d in found:

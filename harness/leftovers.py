@@ -2,7 +2,8 @@
 
 Nobody is left then who knows the run's processes by descent, and some of Ray's stay. So each run has a process of its
 own that waits until both are gone; usually the command ends it. It knows the others by their folder for temporary
-files, which no two runs share. This file is also that process's program, and imports no other of ours.
+files, which no two runs share, or because they work inside it. This file is also that process's program, and imports no
+other of ours.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ def _processes(scratch: Path) -> list[int]:
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if f"TMPDIR={scratch}".encode() in (entry / "environ").read_bytes().split(b"\0"):
+            variables = (entry / "environ").read_bytes().split(b"\0")  # lost where a process has given itself a name
+            inside = os.readlink(entry / "cwd").startswith(f"{scratch}/")
+            if inside or f"TMPDIR={scratch}".encode() in variables:
                 found.append(int(entry.name))
     return found
 

@@ -55,6 +55,8 @@ def check(suite: Suite) -> None:
     for task in suite.tasks:
         try:
             facts(task)
+        except UserError as error:
+            raise UserError(f"task {task.id}: {error}") from error
         except Exception as error:
             raise UserError(f"task {task.id}: its data cannot be made ({type(error).__name__}: {error})") from error
         for n in suite.target_sizes:
@@ -103,7 +105,7 @@ class Trial:
 
     @functools.cached_property
     def draw_key(self) -> str:
-        return seeds.digest([self.source_key, dataclasses.asdict(self.task), self.facts.data_hash])
+        return seeds.digest([self.source_key, self.task.parameters(), self.facts.data_hash])
 
     @functools.cached_property
     def pair_key(self) -> str:
@@ -196,7 +198,7 @@ def configurations(entrant: Entrant, count: int) -> tuple[Method, ...]:
 def resolved(suite: Suite) -> dict[str, Any]:
     """The suite as JSON values, every default spelled out: what campaign.json holds and is compared by."""
     tasks = [
-        {"id": task.id, "name": task.name, "version": task.version, "parameters": dataclasses.asdict(task)}
+        {"id": task.id, "name": task.name, "version": task.version, "parameters": task.parameters()}
         for task in suite.tasks
     ]
     methods = [
@@ -236,7 +238,8 @@ def final_trials(suite: Suite, selected: Mapping[Cell, Method]) -> list[Trial]:
 
 def _trial(suite: Suite, cell: Cell, stage: Stage, method: Method, seed: int) -> Trial:
     device, asked = suite.resources.device, suite.engine.name
-    engine = choose(cell.task, training_size(cell.target_size), device, asked)
+    batch = min(cell.task.recipe.batch_size, training_size(cell.target_size))
+    engine = choose(cell.task, batch, device, asked)
     return Trial(
         suite=suite.name,
         stage=stage,

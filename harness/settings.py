@@ -67,6 +67,11 @@ def setting(default: Any, *, low: float | None = None, high: float | None = None
     return dataclasses.field(default=default, metadata={"low": low, "high": high, "options": tuple(options)})
 
 
+def place() -> Any:
+    """A task's field that says where its data lie. It is part of no name and no key: the data's hash is."""
+    return dataclasses.field(default="", metadata={"place": True})
+
+
 def build(cls: type[T], given: Mapping[str, Any], where: str) -> T:
     """An instance of the frozen dataclass `cls` from a user's settings, each checked for name, type and range.
 

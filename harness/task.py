@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from harness.data import Datasets, Examples
 from harness.errors import UserError
 from harness.recipe import Recipe
-from harness.settings import setting
+from harness.settings import place, setting
 
-__all__ = ["Datasets", "Examples", "Recipe", "Task", "setting"]
+__all__ = ["Datasets", "Examples", "Recipe", "Task", "place", "setting"]
 
 
 @dataclass(frozen=True)
@@ -77,17 +77,19 @@ class Task:
     @property
     def id(self) -> str:
         """The name, and in parentheses the parameters that differ from their defaults: `friedman1(shift=2.0)`."""
-        changed = {
-            field.name: getattr(self, field.name)
-            for field in dataclasses.fields(self)
-            if getattr(self, field.name) != field.default
-        }
+        default = {field.name: field.default for field in dataclasses.fields(self)}
+        changed = {name: value for name, value in self.parameters().items() if value != default[name]}
         inside = ", ".join(f"{name}={value}" for name, value in changed.items())
         return f"{self.name}({inside})" if inside else self.name
 
+    def parameters(self) -> dict[str, object]:
+        """All parameters but the places where data lie, which change no number."""
+        places = {field.name for field in dataclasses.fields(self) if field.metadata.get("place")}
+        return {name: value for name, value in dataclasses.asdict(self).items() if name not in places}
+
     def source_parameters(self) -> dict[str, object]:
         """The parameters that shape the source problem."""
-        everything = dataclasses.asdict(self)
+        everything = self.parameters()
         return everything if self.source_fields is None else {name: everything[name] for name in self.source_fields}
 
 

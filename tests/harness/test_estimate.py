@@ -26,7 +26,7 @@ def test_rows_of_the_same_suite_give_its_own_time_and_more_seeds_take_longer(fin
     assert low < same["estimated_seconds"] < high
     more = ("--set", "final.seeds=4", "--set", "tuning.seeds=2")
     longer = json.loads(pacbench("plan", small_suite, "--json", "--from", finished, *more).stdout)
-    assert 1.1 * same["estimated_seconds"] < longer["estimated_seconds"] < 2.2 * same["estimated_seconds"]
+    assert same["estimated_seconds"] < longer["estimated_seconds"] < 2.2 * same["estimated_seconds"]
     assert longer["trials"] == 2 * same["trials"]
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 from itertools import product
+from pathlib import Path
 
 from harness import plan
+from harness.suite import parse
 from methods import METHODS
 from tasks import TASKS
 from tests.harness.test_isolation import make_trial
@@ -68,3 +70,13 @@ def test_the_plan_counts_source_models_and_not_their_packs(pacbench, small_suite
     assert found["source_models"] == 3
     alone = json.loads(pacbench("plan", small_suite, "--json", "--set", "engine.name=plain").stdout)
     assert alone["source_models"] == 3
+
+
+def test_the_engine_is_chosen_by_a_steps_arithmetic_whatever_the_number_of_examples():
+    """A step takes one batch, so a larger target size does not make it larger."""
+    tables = {"resources": {"gpus": 0.0}, "final": {"seeds": 1}}
+    named = {"name": "a", "tasks": ["code_to_english"], "methods": ["fine_tuning"], "target_sizes": [25, 1000]}
+    suite = parse({**named, **tables}, "here", Path(), METHODS, TASKS)
+    small, large = plan.final_trials(suite, {cell: cell.entrant.method for cell in plan.cells(suite)})
+    assert (large.engine, large.engine_reason) == (small.engine, small.engine_reason)
+    assert small.engine == "lanes"

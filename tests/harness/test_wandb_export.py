@@ -189,7 +189,7 @@ def test_hostile_labels_are_shortened_where_shown_and_kept_in_the_config(export,
             assert 0 < len(shown) <= 128
             assert shown.isprintable()
     assert len({run.run.run_group for run in hostile}) == len(HOSTILE)
-    inside = {"ledger", "curves", "selection", "cache", "export", "campaign.json"}
+    inside = {"ledger", "curves", "predictions", "selection", "cache", "export", "campaign.json"}
     assert {path.name for path in campaign.iterdir()} == inside
 
 

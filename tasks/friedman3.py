@@ -1,0 +1,112 @@
+"""Friedman #3 for transfer: regression of a phase angle under a shift of the target's coefficients.
+
+An example: inputs (0.42, 0.91, 0.07, 0.55), fractions of the ranges of x1 to x4; target 0.98.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from harness.task import Datasets, Examples, Recipe, Task, setting
+
+SEED = 1993
+LOW = np.array([0.0, 40 * np.pi, 0.0, 1.0])
+RANGE = np.array([100.0, 520 * np.pi, 1.0, 10.0])
+NOISE = 0.1
+"""Standard deviation of the noise, a third of the signal's, as Friedman has it."""
+CENTRE, SCALE = 1.33, 0.33
+"""Mean and standard deviation of the source's targets, rounded. Constants, so that no split shapes another."""
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """A factor on the target (a), and factors (b) and offsets (c) on inputs. Shapes: b (4,), c (1,)."""
+
+    a: float
+    b: np.ndarray
+    c: np.ndarray
+
+    def mean(self, u: np.ndarray) -> np.ndarray:
+        """The noise-free target. Shapes: u (examples, 4), fractions of the ranges; result (examples,)."""
+        x1, x2, x3, x4 = (self.b * (LOW + RANGE * u)).T
+        x3 = x3 + self.c[0]
+        angle: np.ndarray = self.a * np.arctan((x2 * x3 - 1 / (x2 * x4)) / x1)
+        return angle
+
+
+@dataclass(frozen=True)
+class Friedman3(Task):
+    """Friedman #3: what transfers is the shape of a steep function of four inputs whose coefficients moved.
+
+    Equation: y = a*arctan((b2*x2*(b3*x3 + c1) - 1/(b2*x2*b4*x4)) / (b1*x1)) + N(0, 0.1^2), x1 uniform on [0, 100], x2
+    on [40 pi, 560 pi], x3 on [0, 1], x4 on [1, 11]. Source: a = b = 1, c = 0. Target: one draw of log a, log b ~ N(0,
+    0.2 * shift), c ~ N(0, 0.1 * shift) (our own form, after that of Friedman #1); `domain` says which draw, and
+    `shift` stretches the same draw.
+    Splits: source 2,000 to train on (noisy) and 2,000 to test on (noise-free); target pool 500 (noisy), test 4,000
+    (noise-free). The metric is the RMSE in radians, so a perfect model scores 0.
+    Shapes: inputs (examples, 4), fractions of the ranges, targets (examples,), float32. The network is an MLP of three
+    hidden layers, 2,305 parameters.
+    Anchors: ANCHORS
+    Source: Friedman, Multivariate Adaptive Regression Splines, Annals of Statistics 19, 1991.
+    """
+
+    name = "friedman3"
+    version = "1"
+    metric = "rmse"
+    higher_is_better = False
+    recipe = Recipe(learning_rate=2e-3, batch_size=64, schedule="cosine", source_steps=1500)
+    source_fields = ("width",)
+
+    shift: float = setting(1.0, low=0.0, high=10.0)
+    width: int = setting(32, low=1, high=4096)
+    domain: int = setting(0, low=0, high=1_000_000)
+
+    def datasets(self) -> Datasets:
+        source = Coefficients(1.0, np.ones(4), np.zeros(1))
+        # RandomState, because its streams never change between versions of numpy.
+        moved = self.shift * np.random.RandomState([SEED, 1, self.domain]).standard_normal(6)
+        factors = np.exp(0.2 * moved[:5])
+        target = Coefficients(factors[0], factors[1:], 0.1 * moved[5:])
+        inputs = np.random.RandomState([SEED, 0])
+        return Datasets(
+            source_train=_examples(source, inputs, 2_000, noise=NOISE),
+            source_test=_examples(source, inputs, 2_000, noise=0.0),
+            target_pool=_examples(target, inputs, 500, noise=NOISE),
+            target_test=_examples(target, inputs, 4_000, noise=0.0),
+        )
+
+    def network(self) -> nn.Module:
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        for number, (inputs, outputs) in enumerate(itertools.pairwise([4, *[self.width] * 3]), start=1):
+            layers[f"block{number}"] = nn.Sequential(nn.Linear(inputs, outputs), nn.ReLU())
+        layers["head"] = nn.Linear(self.width, 1)
+        return nn.Sequential(layers)
+
+    def anchors(self) -> tuple[float, float] | None:
+        known = {1.0: (1.0, 0.5), 2.0: (1.0, 0.5)}
+        return known.get(self.shift) if self == Friedman3(shift=self.shift) else None
+
+    @staticmethod
+    def loss(network: nn.Module, batch: Examples) -> Tensor:
+        return nn.functional.mse_loss(network(batch["inputs"])[:, 0], (batch["targets"] - CENTRE) / SCALE)
+
+    @staticmethod
+    def predict(network: nn.Module, batch: Examples) -> Tensor:
+        output: Tensor = network(batch["inputs"])[:, 0] * SCALE + CENTRE
+        return output
+
+    @staticmethod
+    def score(predictions: Tensor, examples: Examples) -> float:
+        return float((predictions.double() - examples["targets"].double()).square().mean().sqrt())
+
+
+def _examples(coefficients: Coefficients, draw: np.random.RandomState, count: int, noise: float) -> Examples:
+    u = draw.random_sample((count, 4))
+    y = coefficients.mean(u) + noise * draw.standard_normal(count)
+    return {"inputs": torch.from_numpy(u.astype(np.float32)), "targets": torch.from_numpy(y.astype(np.float32))}
