@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from harness.errors import UserError
 from harness.terminal import json_text, show
-from results import power
+from results import display, power
 from results.design import Design, designs, of_variances
 from results.statistics import ALPHA
 
@@ -109,7 +109,7 @@ def _notes(found: list[Design]) -> dict[str, list[str]]:
     notes: dict[str, list[str]] = {}
     for design in found:
         if design.note:
-            notes.setdefault(design.note, []).append(design.candidate or "")
+            notes.setdefault(design.note, []).append(display.name(design.candidate or "", 24))
     return notes
 
 
@@ -152,7 +152,7 @@ def _show_rows(console: Console, found: list[Design], options: Namespace) -> Non
     first = found[0]
     asked = "as they are" if options.tasks is None and options.seeds is None else "as asked for"
     unit = f", differences in {first.unit}" if first.unit else ""
-    console.print(escape(f"Against {first.baseline}{unit}; tasks and seeds {asked}."))
+    console.print(escape(f"Against {display.name(first.baseline)}{unit}; tasks and seeds {asked}."))
     header = ["method", "tasks", "seeds", "sd tasks", "sd seeds", "sees"]
     if options.difference is not None:
         header += ["power", "tasks\nneeded", "seeds\nneeded"]
@@ -161,7 +161,7 @@ def _show_rows(console: Console, found: list[Design], options: Namespace) -> Non
     for d in found:
         spreads = [None if v is None else math.sqrt(v) for v in (d.task_variance, d.seed_variance)]
         needs = [d.power, d.tasks_needed, d.seeds_needed] if options.difference is not None else []
-        lines.append([d.candidate, d.tasks, d.seeds, *spreads, d.smallest_detectable, *needs])
+        lines.append([display.name(d.candidate, 24), d.tasks, d.seeds, *spreads, d.smallest_detectable, *needs])
     show(console, header, lines)
     spans = [d.deviation_high / d.deviation for d in found if d.deviation and d.deviation_high]
     if spans:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ class Embedded:
 
     def __init__(self, scratch: Path) -> None:
         prepare_environment()
-        os.environ["TMPDIR"] = str(scratch)  # what the workers leave goes with it
+        os.environ["TMPDIR"] = tempfile.tempdir = str(scratch)  # what this process and the workers leave goes with it
         self.scratch = scratch
         self.error: Exception | None = None
         self.started = threading.Event()

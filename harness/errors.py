@@ -37,7 +37,7 @@ def message(error: BaseException) -> str:
     """What an error says, as text that can be written, also where saying it fails."""
     try:
         return str(error).encode(errors="replace").decode()
-    except Exception:  # noqa: BLE001 - an error of a method's own can do anything here
+    except BaseException:  # noqa: BLE001 - an error of a method's own can do anything here
         return "(its message cannot be read)"
 
 

@@ -5,8 +5,10 @@ Random state is not here: every trial draws from states of its own (see `harness
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
+import resource
 import signal
 import sys
 import threading
@@ -17,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 _CPU = torch.device("cpu")
 
@@ -54,12 +57,50 @@ def _set_filters(held: tuple[Any, list[Any]]) -> None:
     held[0][:] = held[1]
 
 
-_SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...] = (
+def _functions() -> dict[str, Any]:
+    return dict(vars(nn.functional))
+
+
+def _set_functions(held: dict[str, Any]) -> None:
+    for name in vars(nn.functional).keys() - held.keys():
+        delattr(nn.functional, name)
+    vars(nn.functional).update(held)
+
+
+def _modes() -> list[Any]:
+    """What overrides torch's functions (torch.overrides.TorchFunctionMode), outermost first."""
+    return [torch._C._get_function_stack_at(place) for place in range(torch._C._len_torch_function_stack())]
+
+
+def _set_modes(held: list[Any]) -> None:
+    while torch._C._len_torch_function_stack():
+        torch._C._pop_torch_function_stack()
+    for mode in held:
+        torch._C._push_on_torch_function_stack(mode)
+
+
+def _set_streams(held: tuple[Any, Any]) -> None:
+    sys.stdout, sys.stderr = held
+
+
+_LIMITS = (resource.RLIMIT_DATA, resource.RLIMIT_AS, resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE)
+
+
+def _set_limits(held: list[tuple[int, int]]) -> None:
+    for kind, limits in zip(_LIMITS, held, strict=True):
+        with suppress(OSError, ValueError):  # who lowered a hard limit may not raise it again, unless they are root
+            resource.setrlimit(kind, limits)
+
+
+_Settings = tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...]
+
+_COMPUTING: _Settings = (
     (torch.is_grad_enabled, torch.set_grad_enabled),
     (torch.get_default_dtype, torch.set_default_dtype),
     # None, not the CPU: a default device that is set slows every call.
     (torch.get_default_device, lambda device: torch.set_default_device(None if device == _CPU else device)),
-    (torch.get_num_threads, torch.set_num_threads),
+    (_modes, _set_modes),
+    (_functions, _set_functions),
     (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
     (
         lambda: (torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()),
@@ -73,12 +114,21 @@ _SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...] = (
         lambda: [torch.is_autocast_enabled(kind) for kind in ("cpu", "cuda")],
         lambda held: [torch.set_autocast_enabled(kind, on) for kind, on in zip(("cpu", "cuda"), held, strict=True)],
     ),
+)
+"""What can change the numbers of a training: how it is read and written."""
+
+_SETTINGS: _Settings = (
+    *_COMPUTING,
+    (torch.get_num_threads, torch.set_num_threads),
     (
         lambda: (torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()),
         lambda held: torch.set_anomaly_enabled(*held),
     ),
     (np.geterr, lambda held: np.seterr(**held)),
     (_filters, _set_filters),
+    (lambda: (sys.stdout, sys.stderr), _set_streams),
+    (asyncio._get_running_loop, asyncio._set_running_loop),
+    (lambda: [resource.getrlimit(kind) for kind in _LIMITS], _set_limits),
     (gc.isenabled, lambda on: gc.enable() if on else gc.disable()),
     (sys.getrecursionlimit, sys.setrecursionlimit),
     (_working_folder, _change_folder),
@@ -90,6 +140,11 @@ _SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...] = (
 def settings() -> list[Any]:
     """The settings as they are now."""
     return [read() for read, _ in _SETTINGS]
+
+
+def computes_otherwise(held: list[Any]) -> bool:
+    """Whether something that can change the numbers of a training is not as it was."""
+    return any(read() != before for (read, _), before in zip(_COMPUTING, held, strict=False))
 
 
 def put_back(held: list[Any]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import ray
-from ray import tune
+from ray import cloudpickle, tune
 
 from harness import provenance
 from harness.campaign import Campaign
@@ -71,8 +71,7 @@ def run_jobs(
     try:
         watch.put([(job, 0.0) for job in jobs])
     except (TypeError, pickle.PicklingError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"a method or task cannot be sent to workers: it must pickle ({reason})") from error
+        raise UserError(_unsendable(jobs)) from error
     runner = tune.with_parameters(PackRunner, desk=desk, terms=terms(campaign, asked))
     storage = tempfile.mkdtemp(prefix="tune-", dir=child.scratch)
     try:
@@ -99,6 +98,17 @@ def run_jobs(
             "command resumes"
         )
     return watch.exhausted_trials()
+
+
+def _unsendable(jobs: Sequence[Job]) -> str:
+    """Which method or task does not pickle, and why."""
+    for trial in (trial for job in jobs for trial in job.pack.trials):
+        for what, thing in ((f"method {trial.label}", trial.method), (f"task {trial.task.id}", trial.task)):
+            try:
+                cloudpickle.dumps(thing)  # type: ignore[no-untyped-call]
+            except (TypeError, pickle.PicklingError) as error:
+                return f"{what} cannot be sent to workers: it must pickle ({str(error).splitlines()[0][:200]})"
+    return "a method or task cannot be sent to workers: it must pickle"
 
 
 def check_disk(campaign: Campaign, needed: int, scratch: Path) -> None:

@@ -124,6 +124,9 @@ def _as_child(parent: int, self: Child, work: Callable[[Child], int]) -> None:
     finally:
         with contextlib.suppress(OSError):  # nobody may be left to hear it
             os.write(self.pipe, bytes([status]))  # first: Ray ends this process when its servers are gone
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what Ray's threads say of it is no news
         sweep()
         if os.getppid() != parent:
             rmtree(self.scratch, ignore_errors=True)

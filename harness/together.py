@@ -107,7 +107,13 @@ class Together:
             return "fit was called from a thread of the method's own"
         if torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda"):
             return "autocast is on"
-        return "inference mode is on" if torch.is_inference_mode_enabled() else ""
+        if torch.is_inference_mode_enabled():
+            return "inference mode is on"
+        return (
+            "fit was called with torch's settings or functions changed"
+            if process.computes_otherwise(self._settings)
+            else ""
+        )
 
     def _ask(self, wanted: Wanted) -> Any:
         assert self._main is not None

@@ -29,6 +29,9 @@ from results.schema import SCHEMA_VERSION
 
 Row = dict[str, Any]
 
+RESERVED = frozenset({"anchor_zero", "anchor_one", "predictions", "ran_again_after", "role", "task_family"})
+"""Of a row's `extra`: what only the harness and the task may say."""
+
 
 def run(trial: Trial, store: Store, exclusive_device: bool = False) -> Row:
     """The trial's row, whatever happens, with its curve under CURVE and predictions under PREDICTIONS. Raises: nothing.
@@ -131,7 +134,10 @@ def _measure(trial: Trial, store: Store, row: Row) -> None:
     row["total_parameters"] = sum(parameter.numel() for parameter in finished.parameters())
     row["trained_parameters"] = objective.trained_entries()
     row["artifact_bytes"] = sum(tensor.numel() * tensor.element_size() for tensor in objective.artifact().values())
-    row["extra"] = row["extra"] | objective.report()
+    reported = objective.report()
+    if reserved := sorted(RESERVED & set(reported)):
+        raise ValueError(f"report() uses a name that is not the method's: {', '.join(reserved)}")
+    row["extra"] = row["extra"] | reported
     row["evaluate_seconds"] = 0.0
     _score_target(trial, store, finished, row)
     if trial.method.pretrained:

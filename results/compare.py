@@ -131,7 +131,12 @@ def _verdicts(rivals: list[tuple[Comparison, int]], margin: float | None) -> dic
             verdict = "better" if side > 0 else "worse"
         else:
             verdict = "equivalent" if inside and not rival.tasks_failed else "undecided"
-        found[rival.candidate] = replace(rival, p_holm=p_holm, verdict=verdict)
+        low, high = rival.interval_low, rival.interval_high
+        note = rival.note
+        if verdict in ("better", "worse") and low is not None and high is not None and low <= 0 <= high:
+            said = "The verdict is of the ranks of the differences; the interval of their mean includes 0."
+            note = f"{note} {said}".strip()
+        found[rival.candidate] = replace(rival, p_holm=p_holm, verdict=verdict, note=note)
     return found
 
 
@@ -212,7 +217,7 @@ def _notes(pairing: Pairing, tasks: int, useless: list[str], question: str, riva
     decisive = pairing.decided_by_failure
     said = {
         f"Not averaged, as their anchors cannot be told apart: {', '.join(useless)}.": len(useless) > 0,
-        f"Only {compared} of {tasks} tasks have both labels.": compared < tasks,
+        f"Only {compared} of {tasks} tasks have both labels with a common seed.": compared < tasks,
         f"{pairing.unpaired_cells} cells have no common seed and are left out.": pairing.unpaired_cells > 0,
         "Tasks have no common unit: sign test, no mean difference.": not pairing.one_unit and question == "population",
         "Some task has fewer than two common seeds: no test over seeds.": (

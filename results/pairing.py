@@ -99,7 +99,7 @@ def pair(grid: Grid, scores: FloatArray, one_unit: bool, first: int, second: int
     cells = over_cells(finished)
     net = over_cells(failed_b.astype(np.float64) - failed_a)
     size_of_task = np.zeros(len(families))
-    np.maximum.at(size_of_task, family, size.max(axis=1, initial=0.0))
+    np.maximum.at(size_of_task, family, size.max(axis=1, initial=0.0) if one_unit else 1.0)
     mean = round_significant(over_cells(np.where(finished, means, 0.0)) / np.maximum(cells, 1), size_of_task)
     differences = np.where(net == 0, mean, np.copysign(np.inf, net))
     compared = (cells > 0) | (over_cells(failed_a | failed_b) > 0)

@@ -36,7 +36,8 @@ class AllenCahn(Task):
     2), checked against the closed form of a travelling front.
     Shapes: inputs (examples, 2), x and t; targets and rate (examples,); float32. The network is an MLP of 1,185
     parameters.
-    Anchors: ANCHORS
+    Anchors: at shift 1 (and 2) 0.542 (0.918) = scratch at n = 25, 0.0359 (0.331) = fine-tuning on the whole pool;
+    means over ten seeds, 500 steps, engine lanes (standard errors 0.082 and 0.002; 0.065 and 0.016).
     Source: Raissi, Perdikaris and Karniadakis, Physics-informed neural networks, J. Comput. Phys. 378, 2019; Allen and
     Cahn, 1979.
     """
@@ -64,7 +65,7 @@ class AllenCahn(Task):
         return mlp(2, (32, 32), 1)
 
     def anchors(self) -> tuple[float, float] | None:
-        return {1.0: (1.0, 0.5), 2.0: (1.0, 0.5)}.get(self.shift)
+        return {1.0: (0.542, 0.0359), 2.0: (0.918, 0.331)}.get(self.shift)
 
     @staticmethod
     def loss(network: nn.Module, batch: Examples) -> Tensor:

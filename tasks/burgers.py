@@ -49,7 +49,8 @@ class Burgers(Task):
     checked against scipy's stiff solver.
     Shapes: inputs (examples, 2), x and t; targets and viscosity (examples,); float32. The network is an MLP of 1,185
     parameters.
-    Anchors: ANCHORS
+    Anchors: at shift 0.5 (and 1) 0.364 (0.4) = scratch at n = 25, 0.0348 (0.0461) = fine-tuning on the whole pool;
+    means over ten seeds, 500 steps, engine lanes (standard errors 0.053 and 0.0025; 0.032 and 0.0032).
     Source: Raissi, Perdikaris and Karniadakis, Physics-informed neural networks, J. Comput. Phys. 378, 2019; Hopf,
     1950; Cole, 1951.
     """
@@ -77,7 +78,7 @@ class Burgers(Task):
         return mlp(2, (32, 32), 1)
 
     def anchors(self) -> tuple[float, float] | None:
-        return {1.0: (1.0, 0.5), 2.0: (1.0, 0.5)}.get(self.shift)
+        return {0.5: (0.364, 0.0348), 1.0: (0.4, 0.0461)}.get(self.shift)
 
     @staticmethod
     def loss(network: nn.Module, batch: Examples) -> Tensor:

@@ -52,7 +52,8 @@ class Friedman2(Task):
     (noise-free). The metric is the RMSE in the units of y (ohms), so a perfect model scores 0.
     Shapes: inputs (examples, 4), fractions of the ranges, targets (examples,), float32. The network is an MLP of three
     hidden layers, 2,305 parameters.
-    Anchors: ANCHORS
+    Anchors: at shift 1 (and 2) 124 (127) = scratch at n = 25, 30.9 (31.4) = fine-tuning on the whole pool; means over
+    ten seeds, 500 steps, engine lanes (standard errors 12 and 0.54; 9.8 and 1).
     Source: Friedman, Multivariate Adaptive Regression Splines, Annals of Statistics 19, 1991.
     """
 
@@ -89,7 +90,7 @@ class Friedman2(Task):
         return nn.Sequential(layers)
 
     def anchors(self) -> tuple[float, float] | None:
-        known = {1.0: (1.0, 0.5), 2.0: (1.0, 0.5)}
+        known = {1.0: (124, 30.9), 2.0: (127, 31.4)}
         return known.get(self.shift) if self == Friedman2(shift=self.shift) else None
 
     @staticmethod

@@ -52,7 +52,8 @@ class Friedman3(Task):
     (noise-free). The metric is the RMSE in radians, so a perfect model scores 0.
     Shapes: inputs (examples, 4), fractions of the ranges, targets (examples,), float32. The network is an MLP of three
     hidden layers, 2,305 parameters.
-    Anchors: ANCHORS
+    Anchors: at shift 1 (and 2) 0.295 (0.242) = scratch at n = 25, 0.0799 (0.0827) = fine-tuning on the whole pool;
+    means over ten seeds, 500 steps, engine lanes (standard errors 0.011 and 0.002; 0.02 and 0.0014).
     Source: Friedman, Multivariate Adaptive Regression Splines, Annals of Statistics 19, 1991.
     """
 
@@ -89,7 +90,7 @@ class Friedman3(Task):
         return nn.Sequential(layers)
 
     def anchors(self) -> tuple[float, float] | None:
-        known = {1.0: (1.0, 0.5), 2.0: (1.0, 0.5)}
+        known = {1.0: (0.295, 0.0799), 2.0: (0.242, 0.0827)}
         return known.get(self.shift) if self == Friedman3(shift=self.shift) else None
 
     @staticmethod

@@ -39,7 +39,8 @@ class Helmholtz(Task):
     against a manufactured solution.
     Shapes: inputs (examples, 2), x and y; targets, force (q) and square (s) (examples,); float32. The network is an
     MLP of 1,185 parameters.
-    Anchors: ANCHORS
+    Anchors: at shift 1 (and 2) 0.0921 (0.265) = scratch at n = 25, 0.00218 (0.00625) = fine-tuning on the whole pool;
+    means over ten seeds, 500 steps, engine lanes (standard errors 0.025 and 0.00021; 0.054 and 0.0012).
     Source: Raissi, Perdikaris and Karniadakis, Physics-informed neural networks, J. Comput. Phys. 378, 2019.
     """
 
@@ -66,7 +67,7 @@ class Helmholtz(Task):
         return mlp(2, (32, 32), 1)
 
     def anchors(self) -> tuple[float, float] | None:
-        return {1.0: (1.0, 0.5), 2.0: (1.0, 0.5)}.get(self.shift)
+        return {1.0: (0.0921, 0.00218), 2.0: (0.265, 0.00625)}.get(self.shift)
 
     @staticmethod
     def loss(network: nn.Module, batch: Examples) -> Tensor:

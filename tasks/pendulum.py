@@ -53,7 +53,8 @@ class DampedPendulum(Task):
     states in units of SCALE; the metric is the root of the same over whole trajectories rolled out from their true
     first state, so 0 is perfect and about 1.4 is a guess of unrelated states.
     Shapes: inputs (examples, 2), the first state; targets (examples, steps, 2), those that follow; float32.
-    Anchors: ANCHORS
+    Anchors: at shift 1 (and 2) 0.249 (0.28) = scratch at n = 25, 0.0295 (0.0284) = fine-tuning on the whole pool;
+    means over ten seeds, 500 steps, engine lanes (standard errors 0.055 and 0.00079; 0.051 and 0.0015).
     Source: Chen et al., Neural Ordinary Differential Equations, NeurIPS 2018, arXiv 1806.07366 (the method).
     """
 
@@ -81,7 +82,7 @@ class DampedPendulum(Task):
         return mlp(2, (32, 32), 2)
 
     def anchors(self) -> tuple[float, float] | None:
-        return {1.0: (1.0, 0.5), 2.0: (1.0, 0.5)}.get(self.shift)
+        return {1.0: (0.249, 0.0295), 2.0: (0.28, 0.0284)}.get(self.shift)
 
     @staticmethod
     def loss(network: nn.Module, batch: Examples) -> Tensor:

@@ -1,4 +1,4 @@
-"""Visits to the doctor: from people in excellent health to people in fair or poor health.
+"""Visits to the doctor: from people in excellent health to people in less than excellent health.
 
 An example: coinsurance (log) 4.6, individual deductible 1, participation incentive (log) 6.9, largest expense (log) 0,
 physical limitation 0, chronic diseases 13.7 (all standardised); target: 2 visits in a year.
@@ -31,14 +31,14 @@ class RandHealth(Task):
 
     Data: the 20,190 person-years of the RAND Health Insurance Experiment that statsmodels ships (Manning and others,
     1987; Deb and Trivedi, 2002). Source: excellent self-rated health, 6,000 rows to train on and the others, some
-    5,000, to test on. Target: `health`: "poor", rated fair or poor (1,862 rows; they see a doctor half as often
-    again), or "good" (7,309 rows, the smaller shift); 55 % are the pool, the others the test. The data name no person;
+    5,000, to test on. Target: `health`: "good" (7,309 rows), or "poor", rated fair or poor (1,862 rows, the larger
+    shift: they see a doctor half as often again); 55 % are the pool, the others the test. The data name no person;
     rows that follow each other and agree in what stays the same over the years are one person's and lie in one split.
-    Inputs are standardised with the statistics of the source's training split. The metric is the
-    RMSE of log(1 + visits).
+    Inputs are standardised with the statistics of the source's training split. The metric is the RMSE of
+    log(1 + visits).
     Shapes: inputs (examples, 6), targets (examples,), float32. The network is an MLP with LayerNorm.
-    Anchors: 0.953 = scratch at n = 25, 0.877 = fine-tuning on the whole pool; means over ten seeds, 500 steps, engine
-    lanes (standard errors 0.008 and 0.002).
+    Anchors: 0.933 = scratch at n = 25, 0.811 = fine-tuning on the whole pool; means over ten seeds, 500 steps, engine
+    lanes (standard errors 0.020 and 0.001).
     """
 
     name = "rand_health"
@@ -48,7 +48,7 @@ class RandHealth(Task):
     recipe = Recipe(learning_rate=1e-4, batch_size=32, schedule="cosine", source_steps=2500)
     source_fields = ()
 
-    health: str = setting("poor", options=("poor", "good"))
+    health: str = setting("good", options=("good", "poor"))
 
     def datasets(self) -> Datasets:
         from statsmodels.datasets import randhie  # slow to import, needed here only
@@ -85,7 +85,7 @@ class RandHealth(Task):
         )
 
     def anchors(self) -> tuple[float, float] | None:
-        return (0.953, 0.877) if self == RandHealth() else None
+        return (0.933, 0.811) if self == RandHealth() else None
 
     @staticmethod
     def loss(network: nn.Module, batch: Examples) -> Tensor:

@@ -49,7 +49,8 @@ class VanDerPol(Task):
     states in units of SCALE; the metric is the root of the same over whole trajectories rolled out from their true
     first state, so 0 is perfect and about 1.4 is a guess of unrelated states.
     Shapes: inputs (examples, 2), the first state; targets (examples, steps, 2), those that follow; float32.
-    Anchors: ANCHORS
+    Anchors: at shift 1 (and 2) 0.84 (1.23) = scratch at n = 25, 0.117 (0.255) = fine-tuning on the whole pool; means
+    over ten seeds, 500 steps, engine lanes (standard errors 0.24 and 0.0048; 0.34 and 0.0083).
     Source: Van der Pol, On relaxation-oscillations, 1926; Chen et al., NeurIPS 2018, arXiv 1806.07366 (the method).
     """
 
@@ -77,7 +78,7 @@ class VanDerPol(Task):
         return mlp(2, (32, 32), 2)
 
     def anchors(self) -> tuple[float, float] | None:
-        return {1.0: (1.0, 0.5), 2.0: (1.0, 0.5)}.get(self.shift)
+        return {1.0: (0.84, 0.117), 2.0: (1.23, 0.255)}.get(self.shift)
 
     @staticmethod
     def loss(network: nn.Module, batch: Examples) -> Tensor:

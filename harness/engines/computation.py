@@ -119,8 +119,24 @@ def _look(lane: Lane) -> Tails:
         off = (found[name] - gradient).norm()
         if off > GRADIENT_TOLERANCE * gradient.norm() + 1e-6:
             raise NotLaned(f"the gradient of {name} in a lane is not that alone (off by {off.item():.3g})")
+    _refuse_stale_weights(computation, alone, batch, seed)
     watched: Tails = tails
     return watched
+
+
+@torch.no_grad()
+def _refuse_stale_weights(computation: _Computation, alone: Objective, batch: data.Examples, seed: Tensor) -> None:
+    """Raises: NotLaned if the loss does not follow weights that have moved: it reads them, detached, from a list or a
+    closure, where nothing puts a lane's own in their place."""
+    parameters = dict(alone.named_parameters())
+    for name, weight in computation.trained.items():
+        weight.mul_(1.25)
+        parameters[name].copy_(weight[0])
+    with own_draws(seed):
+        expected = alone(batch)
+    loss = computation.losses(0)[0]
+    if not torch.allclose(loss, expected.to(loss.dtype), rtol=1e-4, atol=1e-6, equal_nan=True):
+        raise NotLaned("the loss in a lane does not follow its weights")
 
 
 @torch.no_grad()

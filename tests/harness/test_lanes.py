@@ -369,6 +369,18 @@ class Listed(Objective):
         return sum((weight - anchor).square().sum() for weight, anchor in self.pairs)
 
 
+class Stale(Objective):
+    """Reads a weight, detached, from a list: no gradient tells."""
+
+    def __init__(self, network, loss):
+        super().__init__(network, loss)
+        self.held = list(network.parameters())
+
+    def penalty(self):
+        own = sum(weight.square().sum() for weight in self.network.parameters())
+        return 0.01 * own / sum(weight.detach().square().sum() for weight in self.held)
+
+
 class Asking(Objective):
     """Asks which weights train; inside a lane none says so. At the start its penalty is 0."""
 
@@ -382,7 +394,7 @@ class Asking(Objective):
         return sum((w - getattr(self, f"anchor{i}")).square().sum() for i, w in weights if w.requires_grad)
 
 
-@pytest.mark.parametrize("kind", [Listed, Asking])
+@pytest.mark.parametrize("kind", [Listed, Stale, Asking])
 def test_a_penalty_that_a_lane_would_lose_trains_alone(kind):
     """Even where it is 0 at the start, so that the first loss is the same with and without it."""
     recipe = Recipe(learning_rate=0.01, batch_size=16)

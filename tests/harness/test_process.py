@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import os
 import random
 import threading
 import warnings
 from dataclasses import dataclass
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 from greenlet import GreenletExit
+from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from harness import process
 from harness.curves import CURVE
@@ -154,9 +158,97 @@ def test_whatever_a_method_raises_becomes_its_row(kind, engine, alone):
     assert scores(found) == wanted[engine]
 
 
+class Louder(TorchFunctionMode):
+    """Every linear layer gives a little more."""
+
+    def __torch_function__(self, function, types, arguments=(), named=None):
+        result = function(*arguments, **(named or {}))
+        return result * 1.001 if function is nn.functional.linear else result
+
+
+def patched():
+    real = nn.functional.mse_loss
+    return mock.patch.object(nn.functional, "mse_loss", lambda *given, **named: 2 * real(*given, **named))
+
+
+@dataclass(frozen=True)
+class Around(Method):
+    """Trains once more, with something open around it."""
+
+    name = "hostile"
+    version = "1"
+    paper = "none"
+    kind: str = "patch"
+    stays: bool = False
+
+    def adapt(self, network, target, fit):
+        around = patched() if self.kind == "patch" else Louder()
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(around)
+            fit([Objective(network, target.loss)], target.train, 5)
+            if self.stays:
+                stack.pop_all()
+        return Objective(network, target.loss)
+
+
+@pytest.mark.parametrize("stays", [False, True])
+@pytest.mark.parametrize("kind", ["patch", "mode"])
+def test_what_is_open_around_fit_is_the_trials_own(kind, stays, alone):
+    """A function patched, or torch's functions overridden, while a method trains: it trains alone, and its scores
+    do not depend on the others, nor theirs on it, also where it is never undone."""
+    wanted, cache = alone
+    before = process.settings()
+    found = rows([Around(kind=kind, stays=stays), *INNOCENT, Around(kind=kind, stays=stays)], "lanes", cache / "lanes")
+    assert process.settings() == before
+    assert scores(found) == wanted["lanes"]
+    assert {row["status"] for row in found} == {"done"}, [row.get("reason") for row in found]
+    (by_itself,) = rows([Around(kind=kind, stays=stays)], "lanes", cache / "lanes")
+    for row in (found[0], found[-1]):
+        assert row["score_test"] == by_itself["score_test"]
+        assert ("changed" in row["engine_reason"]) == stays, row["engine_reason"]
+
+
+@dataclass(frozen=True)
+class Redirecting(Method):
+    """Sends what is printed into a file while it trains, and closes it."""
+
+    name = "hostile"
+    version = "1"
+    paper = "none"
+
+    def adapt(self, network, target, fit):
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+            fit([Objective(network, target.loss)], target.train, 5)
+        return Objective(network, target.loss)
+
+
+@dataclass(frozen=True)
+class Looping(Method):
+    """Trains inside an event loop."""
+
+    name = "hostile"
+    version = "1"
+    paper = "none"
+
+    def adapt(self, network, target, fit):
+        async def train():
+            return fit([Objective(network, target.loss)], target.train, 5)
+
+        print("begins")
+        asyncio.run(train())
+        return Objective(network, target.loss)
+
+
+def test_streams_and_event_loops_are_the_trials_own(alone):
+    wanted, cache = alone
+    found = rows([Redirecting(), Looping(), *INNOCENT, Looping(), Redirecting()], "lanes", cache / "lanes")
+    assert {row["status"] for row in found} == {"done"}, [row.get("reason") for row in found]
+    assert scores(found) == wanted["lanes"]
+
+
 class MuteError(Exception):
     def __str__(self):
-        raise RuntimeError("no words")
+        raise SystemExit("no words")
 
 
 class Reporting(Objective):
@@ -176,6 +268,7 @@ class Reporting(Objective):
         ({"layers": 3}, "what it reports cannot be written: ArrowTypeError"),
         ({"layers": "\udcff"}, "what it reports cannot be written: UnicodeEncodeError"),
         ([1], "TypeError"),
+        ({"role": "negative_control"}, "ValueError: report() uses a name that is not the method's: role"),
         (MuteError(), "MuteError: (its message cannot be read)"),
         (ValueError("\udcff"), "ValueError: ?"),
     ],

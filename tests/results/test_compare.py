@@ -434,3 +434,27 @@ def test_claims_are_json(rows_of):
     rows = shaped(3, rows_of)
     for claim in (*compare(rows, "base", margin=0.1), *compare_per_task(rows, "base")):
         json.dumps(dataclasses.asdict(claim), allow_nan=False)
+
+
+def test_a_verdict_of_ranks_says_so_where_the_mean_includes_zero(rows_of):
+    """One task far the other way: the signed ranks decide, the mean does not."""
+    scores = {}
+    for task in range(12):
+        gain = -0.45 if task == 0 else 0.01 + 0.001 * task
+        scores[(f"t{task:02}", 10, "a")] = [0.5, 0.5, 0.5]
+        scores[(f"t{task:02}", 10, "b")] = [0.5 + gain + noise for noise in (-0.001, 0.0, 0.001)]
+    found = [c for c in compare(rows_of(scores), "a") if c.question == "population" and c.target_size is None]
+    assert found[0].verdict == "better"
+    assert found[0].interval_low < 0 < found[0].interval_high
+    assert "the interval of their mean includes 0" in found[0].note
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e9, 1e13])
+def test_wins_without_a_common_unit_do_not_depend_on_scale(rows_of, scale):
+    scores = {}
+    for task in range(10):
+        for label, gain in (("a", 0.0), ("b", 0.3)):
+            scores[(f"t{task}", 10, label)] = [scale * (1 + gain + 0.01 * seed) for seed in range(3)]
+    rows = rows_of(scores, metric=None)
+    found = [c for c in compare(rows, "a") if c.question == "population" and c.target_size is None]
+    assert (found[0].wins, found[0].ties, found[0].losses) == (10, 0, 0)

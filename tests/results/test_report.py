@@ -364,7 +364,7 @@ ODD = {
     "not finite": (campaign(change=strange), "12 final trials are done with a score that is not finite"),
     "immense": (campaign(change=immense), "these rows do not decide"),
     "foreign": (foreign(), "No source score was measured"),
-    "incomplete": (incomplete(), "scratch: Only 1 of 6 tasks have both labels."),
+    "incomplete": (incomplete(), "scratch: Only 1 of 6 tasks have both labels with a common seed."),
     "no size": (campaign(sizes=(-5, 0)), "target sizes -5, 0"),
 }
 

@@ -28,7 +28,7 @@ def test_every_row_is_in_exactly_one_split_of_its_health():
     visits = np.log1p(whole["mdvis"].to_numpy()).astype(np.float32)
     for chosen, wanted in (
         ([(RandHealth(), "source_train"), (RandHealth(), "source_test")], "excellent"),
-        ([(RandHealth(), "target_pool"), (RandHealth(), "target_test")], "poor"),
+        ([(RandHealth(health="poor"), "target_pool"), (RandHealth(health="poor"), "target_test")], "poor"),
         ([(RandHealth(health="good"), "target_pool"), (RandHealth(health="good"), "target_test")], "good"),
     ):
         rows = records(*chosen)
@@ -67,7 +67,7 @@ def test_inputs_are_standardised_by_the_source_training_split_alone():
 
 
 def test_both_shifts_share_the_source_and_the_poor_are_farther_from_it():
-    poor, good = RandHealth().datasets(), RandHealth(health="good").datasets()
+    poor, good = RandHealth(health="poor").datasets(), RandHealth().datasets()
     assert torch.equal(poor.source_train["inputs"], good.source_train["inputs"])
     known = poor.source_train["targets"].mean()
     assert poor.target_pool["targets"].mean() - known > 2 * (good.target_pool["targets"].mean() - known) > 0

@@ -32,7 +32,7 @@ HASHES = {
     "fair_affairs": "1f0860eb76b4d1a1f0de1994f02300cb",
     "digits_new_domain": "27991432a692191b16f7f2c06203aeb7",
     "photo_inpainting": "a1220cc4504017ccfd0213b765986137",
-    "rand_health": "87b8a6e4351a528e531925e7977cc6e2",
+    "rand_health": "88dc5afd0df523539529e3672d0eac1d",
     "fertility": "2c505ac9944b79c0165da15642b35df0",
     "code_to_english": "3691d30f082f0ee2ef0264db6179a552",
     "shuffled_labels": "13b6e694a537f8a32898f6a2d20c7496",
