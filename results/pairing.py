@@ -90,18 +90,22 @@ def pair(grid: Grid, scores: FloatArray, one_unit: bool, first: int, second: int
     means = round_significant(gaps.sum(axis=1) / np.maximum(counts, 1), size.max(axis=1, initial=0.0))
     means = means if one_unit else np.sign(means)
 
-    # From here on, cells to tasks: ``member`` (tasks, cells) sums over the cells of each task.
     families, family = grid.family_index()
-    member = (family == np.arange(len(families))[:, None]).astype(np.float64)
-    cells = member @ finished
-    net = member @ (failed_b.astype(np.float64) - failed_a)
-    size_of_task = np.array([size[row > 0].max(initial=0.0) if one_unit else 1.0 for row in member])
-    mean = round_significant(member @ np.where(finished, means, 0.0) / np.maximum(cells, 1), size_of_task)
-    differences = np.where(net == 0, mean, np.copysign(np.inf, net))
-    compared = (cells > 0) | (member @ (failed_a | failed_b) > 0)
 
-    whole = member @ (common & finished[:, None]) == cells[:, None]
-    by_seed = member @ np.where(finished[:, None], gaps, 0.0) / np.maximum(cells, 1)[:, None]
+    def over_cells(values: FloatArray | BoolArray) -> FloatArray:
+        return sums_of_tasks(np.asarray(values, np.float64), family, len(families))
+
+    # From here on, cells to tasks.
+    cells = over_cells(finished)
+    net = over_cells(failed_b.astype(np.float64) - failed_a)
+    size_of_task = np.zeros(len(families))
+    np.maximum.at(size_of_task, family, size.max(axis=1, initial=0.0) if one_unit else 1.0)
+    mean = round_significant(over_cells(np.where(finished, means, 0.0)) / np.maximum(cells, 1), size_of_task)
+    differences = np.where(net == 0, mean, np.copysign(np.inf, net))
+    compared = (cells > 0) | (over_cells(failed_a | failed_b) > 0)
+
+    whole = over_cells(common & finished[:, None]) == cells[:, None]
+    by_seed = over_cells(np.where(finished[:, None], gaps, 0.0)) / np.maximum(cells, 1)[:, None]
     by_seed = round_significant(by_seed, np.broadcast_to(size_of_task[:, None], by_seed.shape))
     by_seed = np.where(whole & (cells > 0)[:, None], by_seed, np.nan)
 
@@ -113,6 +117,13 @@ def pair(grid: Grid, scores: FloatArray, one_unit: bool, first: int, second: int
         unpaired_cells=int((both & ~(finished | failed_a | failed_b)).sum()),
         one_unit=one_unit,
     )
+
+
+def sums_of_tasks(values: FloatArray, family: IntArray, tasks: int) -> FloatArray:
+    """Sums over the cells of each task, always in the same order. Shapes: (cells, ...), (cells,) -> (tasks, ...)."""
+    order = np.argsort(family, kind="stable")
+    starts = np.searchsorted(family[order], np.arange(tasks))
+    return np.add.reduceat(values[order], starts, axis=0) if tasks else np.zeros((0, *values.shape[1:]))
 
 
 def chance_better(grid: Grid, scores: FloatArray, first: int, second: int) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -56,7 +57,7 @@ class Grid:
         """(cells, labels): some trial was neither done nor declined, so the cell ranks last."""
         return np.asarray(self.failures > 0)
 
-    @property
+    @cached_property
     def covered(self) -> BoolArray:
         """(cells, labels): the cell has a score or failed. Declined and absent cells are missing."""
         scored: BoolArray = np.any(np.isfinite(self.scores), axis=1)
@@ -77,7 +78,7 @@ class Grid:
             facts=tuple(self.facts[i] for i in np.flatnonzero(cells)),
             target_sizes=tuple(self.target_sizes[i] for i in np.flatnonzero(cells)),
             labels=tuple(self.labels[i] for i in np.flatnonzero(labels)),
-            scores=self.scores[cells][:, :, labels],
+            scores=_by_label(self.scores.transpose(2, 0, 1)[np.ix_(labels, cells)]),
             failures=self.failures[cells][:, labels],
             declined=self.declined[cells][:, labels],
             row=self.row[inside],
@@ -154,13 +155,18 @@ def pivot(rows: pa.Table) -> Grid:
     for index in np.unique(cell[is_done]):
         if cell_facts[index].higher_is_better is None:
             raise ResultsError(f"task {cell_facts[index].task!r}: no row says whether a higher score is better")
-    scores = np.full(shape, np.nan)
+    scores = _by_label(np.full((shape[2], *shape[:2]), np.nan))
     scores[cell, seed, label] = score * np.array([fact.sign for fact in cell_facts])[cell]
     failures, declined = np.zeros((2, shape[0], shape[2]), np.int64)
     np.add.at(failures, (cell[is_failed], label[is_failed]), 1)
     np.add.at(declined, (cell[is_declined], label[is_declined]), 1)
     target_sizes = tuple(sizes[s] for _, s in cells)
     return Grid(cell_facts, target_sizes, labels, seeds, scores, failures, declined, rows, final, cell, label, is_done)
+
+
+def _by_label(scores: FloatArray) -> FloatArray:
+    """The scores of each label lie together in memory. Shapes: (labels, cells, seeds) -> (cells, seeds, labels)."""
+    return scores.transpose(1, 2, 0)
 
 
 def _taken(rows: pa.Table, places: IntArray) -> pa.Table:

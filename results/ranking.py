@@ -195,7 +195,9 @@ def resampled_means(
         for task in range(count):
             hit, kept = drawn == task, usable[task]
             chosen = _counts(rng, int(hit.sum()), int(kept.sum())) if seeds else np.ones((1, int(kept.sum())))
-            means[hit] = (chosen @ filled[task, kept]) / (chosen @ present[task, kept].astype(np.float64))
+            there = present[task, kept]
+            counts = chosen.sum(axis=1, keepdims=True) if there.all() else chosen @ there.astype(np.float64)
+            means[hit] = (chosen @ filled[task, kept]) / counts
     means = np.where(np.isnan(means), plain[drawn], means)
     return means.reshape(draws, count, *rest), drawn
 
