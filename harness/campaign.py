@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import re
@@ -20,7 +21,7 @@ from harness.method import Method
 from harness.plan import PROTOCOL, Cell, Trial
 from harness.record import RECORD, open_place, read_json, read_record
 from harness.settings import build
-from harness.suite import Suite
+from harness.suite import Entrant, Suite
 from results.place import STAGED, Place, explain, make_folder, names, write_durably
 
 
@@ -97,16 +98,23 @@ class Campaign:
         by_cell: dict[tuple[str, str, int], list[Trial]] = {}
         for trial in self.tune_trials:
             by_cell.setdefault((trial.task.id, trial.label, trial.target_size), []).append(trial)
-        selected = {}
+        selected: dict[Cell, Method] = {}
         recorded = set(names(self.folder / "selection"))
-        for cell in plan.cells(self.suite):
+        for cell in sorted(plan.cells(self.suite), key=lambda cell: cell.entrant.control_of is not None):
             path = self.folder / "selection" / _record_name(cell)
             if path.name not in recorded:
                 rows = scores(self.ledger.outcomes()) if rows is None else rows
                 trials = by_cell.get((cell.task.id, cell.entrant.label, cell.target_size), [])
                 if any(trial.key not in rows for trial in trials):
                     continue
-                self._write(path, _pretty(choose(cell, self.suite, trials, rows)))
+                if base := cell.entrant.control_of:
+                    followed = selected.get(dataclasses.replace(cell, entrant=base))
+                    if followed is None:
+                        continue
+                    record = follow(cell, base, followed)
+                else:
+                    record = choose(cell, self.suite, trials, rows)
+                self._write(path, _pretty(record))
             chosen = read_json(path).get("chosen")
             if not isinstance(chosen, dict):
                 raise UserError(f"{path}: damaged, it says no configuration under 'chosen'")
@@ -137,12 +145,22 @@ def choose(cell: Cell, suite: Suite, trials: list[Trial], rows: dict[str, dict[s
         reason = "no configuration finished on every tuning seed: the default is used"
     else:
         reason = "best mean validation score"
+    return _record(cell, candidates, candidates[best]["config"], reason)
+
+
+def follow(cell: Cell, base: Entrant, selected: Method) -> dict[str, Any]:
+    """The selection record of a control: the configuration selected for the entrant that it is a control of."""
+    method = cell.entrant.like(selected, f"{cell.name}, with the configuration of {base.label}")
+    return _record(cell, [], plan.settings_of(method), f"the configuration selected for {base.label}")
+
+
+def _record(cell: Cell, candidates: list[dict[str, Any]], chosen: dict[str, object], reason: str) -> dict[str, Any]:
     return {
         "task": cell.task.id,
         "label": cell.entrant.label,
         "target_size": cell.target_size,
         "candidates": candidates,
-        "chosen": candidates[best]["config"],
+        "chosen": chosen,
         "reason": reason,
         "written_at": datetime.now(UTC).isoformat(),
     }

@@ -73,6 +73,8 @@ def load_suite(named: str, settings: list[str]) -> Suite:
     suites.override(raw, settings)
     suite = suites.parse(raw, str(path) if is_path else f"suite {named}", path.parent, known_methods(), known_tasks())
     plan.check(suite)
+    for reason in suite.left_out:
+        print(f"pacbench: {reason}", file=sys.stderr)
     return suite
 
 

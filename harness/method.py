@@ -42,7 +42,9 @@ class Method:
     Class facts: `name`; `version`, raised with every change that can move a score; `paper`; `space`, the search
     space of tuning (fields not in it keep their default); `needs_source_data`, true if `prepare` trains on the source;
     `prepare_fields`, the only hyper-parameters that `prepare` reads (its cache key is made of them; None: of all);
-    `pretrained`, false for a floor that starts from an untrained network.
+    `pretrained`, false for a floor that starts from an untrained network; `control_of`, for a control the name of the
+    method it is compared with, whose selected configuration it takes where a suite holds both; `prepared_as`, the name
+    of a method with the same `prepare`, `prepare_fields` and version, whose prepared networks it shares.
     """
 
     name: ClassVar[str]
@@ -52,6 +54,8 @@ class Method:
     needs_source_data: ClassVar[bool] = False
     prepare_fields: ClassVar[tuple[str, ...] | None] = None
     pretrained: ClassVar[bool] = True
+    control_of: ClassVar[str | None] = None
+    prepared_as: ClassVar[str | None] = None
 
     learning_rate_factor: float = setting(1.0, low=1e-6, high=1e6)
     """Times the task's learning rate, in `adapt` and in the training on the target."""

@@ -116,7 +116,8 @@ class Trial:
         method = self.method
         fields = self.config if method.prepare_fields is None else method.prepare_fields
         read = {name: self.config[name] for name in fields}
-        return seeds.digest([self.source_key, method.name, method.version, read, self.source_engine])
+        name = vars(type(method)).get("prepared_as") or method.name  # a class derived from it may prepare otherwise
+        return seeds.digest([self.source_key, name, method.version, read, self.source_engine])
 
     @functools.cached_property
     def key(self) -> str:
@@ -208,7 +209,8 @@ def resolved(suite: Suite) -> dict[str, Any]:
             "version": entrant.method.version,
             "defaults": settings_of(entrant.method),
             "pinned": sorted(entrant.pinned),
-            "configurations": len(configurations(entrant, suite.tuning.configs)),
+            "configurations": len(configurations(entrant.control_of or entrant, suite.tuning.configs)),
+            **({"control_of": entrant.control_of.label} if entrant.control_of else {}),
         }
         for entrant in suite.entrants
     ]
@@ -217,11 +219,12 @@ def resolved(suite: Suite) -> dict[str, Any]:
 
 
 def tune_trials(suite: Suite) -> list[Trial]:
-    """Every configuration of every cell on every tuning seed; none where a cell has one configuration only."""
+    """Every configuration of every cell on every tuning seed; none of a cell that is a control of another in the suite,
+    or has one configuration only."""
     trials = []
     for cell in cells(suite):
         candidates = configurations(cell.entrant, suite.tuning.configs)
-        if len(candidates) == 1:
+        if len(candidates) == 1 or cell.entrant.control_of:
             continue
         for method in candidates:
             for seed in range(suite.tuning.seeds):
@@ -251,7 +254,7 @@ def _trial(suite: Suite, cell: Cell, stage: Stage, method: Method, seed: int) ->
         seed=seed,
         steps=suite.budget.steps,
         trial_seconds=suite.budget.trial_seconds,
-        tuning_configs=len(configurations(cell.entrant, suite.tuning.configs)),
+        tuning_configs=len(configurations(cell.entrant.control_of or cell.entrant, suite.tuning.configs)),
         tuning_seeds=suite.tuning.seeds,
         engine=engine.name,
         engine_reason=engine.reason,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -70,11 +71,27 @@ class EngineChoice:
 
 @dataclass(frozen=True)
 class Entrant:
-    """A method in a suite: its default configuration with the pinned hyper-parameters, and the label of its rows."""
+    """A method in a suite: its default configuration with the pinned hyper-parameters, and the label of its rows.
+
+    control_of: the entrant whose selected configuration it takes, instead of a tuning of its own.
+    """
 
     label: str
     method: Method
     pinned: frozenset[str] = frozenset()
+    control_of: Entrant | None = None
+
+    def like(self, selected: Method, where: str) -> Method:
+        """This control's method with the hyper-parameters of `selected` that both have.
+
+        What the suite pins stays, and what the control itself fixes (a field with one option).
+        """
+        mine = {field.name: field for field in dataclasses.fields(self.method)}
+        fixed = {name for name, field in mine.items() if len(field.metadata.get("options", ())) == 1}
+        shared = dataclasses.asdict(selected)
+        taken = {name: shared[name] for name in mine if name in shared and name not in self.pinned | fixed}
+        method: Method = build(type(self.method), dataclasses.asdict(self.method) | taken, where)
+        return method
 
 
 @dataclass(frozen=True)
@@ -90,6 +107,8 @@ class Suite:
     budget: Budget = field(default_factory=Budget)
     resources: Resources = field(default_factory=Resources)
     engine: EngineChoice = field(default_factory=EngineChoice)
+    left_out: tuple[str, ...] = ()
+    """Optional tasks whose folder was not given, and why."""
 
 
 TABLES = {"tuning": Tuning, "final": Final, "budget": Budget, "resources": Resources, "engine": EngineChoice}
@@ -159,15 +178,21 @@ def parse(
         if not isinstance(table, dict):
             raise UserError(f"{where}: {key} = {table!r}; expected a table [{key}]")
         tables[key] = build(cls, table, f"{where}: [{key}]")
+    entrants = [_entrant(entry, f"{where}: methods[{i}]", folder, methods) for i, entry in enumerate(raw["methods"])]
+    found = [_task(entry, f"{where}: tasks[{i}]", folder, tasks) for i, entry in enumerate(raw["tasks"])]
     suite = Suite(
         name=name,
-        tasks=tuple(_task(entry, f"{where}: tasks[{i}]", folder, tasks) for i, entry in enumerate(raw["tasks"])),
+        tasks=tuple(task for task in found if isinstance(task, Task)),
+        left_out=tuple(reason for reason in found if isinstance(reason, str)),
         entrants=tuple(
-            _entrant(entry, f"{where}: methods[{i}]", folder, methods) for i, entry in enumerate(raw["methods"])
+            _as_control(entrant, asked, [one for one, _ in entrants], f"{where}: methods[{i}]")
+            for i, (entrant, asked) in enumerate(entrants)
         ),
         target_sizes=tuple(_size(entry, f"{where}: target_sizes[{i}]") for i, entry in enumerate(raw["target_sizes"])),
         **tables,
     )
+    if not suite.tasks:
+        raise UserError(f"{where}: no task is left: {'; '.join(suite.left_out)}")
     _refuse_doubles([task.id for task in suite.tasks], f"{where}: tasks")
     _refuse_doubles([entrant.label for entrant in suite.entrants], f"{where}: methods (labels)")
     _refuse_doubles([str(size) for size in suite.target_sizes], f"{where}: target_sizes")
@@ -189,16 +214,29 @@ def _named(
     return known[name], given
 
 
-def _task(entry: Any, where: str, folder: Path, known: Mapping[str, type[Task]]) -> Task:
+def _task(entry: Any, where: str, folder: Path, known: Mapping[str, type[Task]]) -> Task | str:
+    """The task, or why an optional one is left out. `$NAME` in the place of its data is an environment variable."""
     cls, given = _named(entry, where, folder, known, Task)
     check_task_class(cls, where)
+    optional = given.pop("optional", False)
+    if not isinstance(optional, bool):
+        raise UserError(f"{where}: optional = {optional!r}; expected true or false")
+    for place in (one.name for one in dataclasses.fields(cls) if one.metadata.get("place")):
+        if isinstance(named := given.get(place), str):
+            given[place] = os.path.expandvars(named)
+            if "$" in given[place]:
+                reason = f"{place} = {named!r}: that environment variable is not set"
+                if optional:
+                    return f"task {cls.name} is left out ({reason})"
+                raise UserError(f"{where}: {cls.name}: {reason}")
     task: Task = build(cls, given, f"{where}: {cls.name}")
     return task
 
 
-def _entrant(entry: Any, where: str, folder: Path, known: Mapping[str, type[Method]]) -> Entrant:
+def _entrant(entry: Any, where: str, folder: Path, known: Mapping[str, type[Method]]) -> tuple[Entrant, object]:
+    """The entrant, and what it says under `control_of`."""
     cls, given = _named(entry, where, folder, known, Method)
-    label = given.pop("label", cls.name)
+    label, asked = given.pop("label", cls.name), given.pop("control_of", None)
     if not isinstance(label, str) or not label.strip():
         raise UserError(f"{where}: label = {label!r}; expected a text")
     method: Method = build(cls, given, f"{where}: {cls.name}")
@@ -206,7 +244,27 @@ def _entrant(entry: Any, where: str, folder: Path, known: Mapping[str, type[Meth
     for listed in (*cls.space, *(cls.prepare_fields or ())):
         if listed not in dataclasses.asdict(method):
             raise UserError(f"{where}: {cls.name} names {listed!r} in space or prepare_fields; it has no such field")
-    return Entrant(label, method, frozenset(given))
+    return Entrant(label, method, frozenset(given)), asked
+
+
+def _as_control(entrant: Entrant, asked: object, all_of_them: list[Entrant], where: str) -> Entrant:
+    """A control with the entrant that it follows: the one of the label asked for, else the only one of its method."""
+    name = entrant.method.control_of
+    if name is None:
+        if asked is not None:
+            raise UserError(f"{where}: control_of = {asked!r}; {entrant.method.name} is no control of another method")
+        return entrant
+    base = {one.label: one for one in all_of_them if one.method.name == name}
+    if asked is None and len(base) > 1:
+        raise UserError(
+            f"{where}: {entrant.label} is a control of {name}, which the suite holds as {', '.join(base)}; "
+            'say which one with control_of = "LABEL"'
+        )
+    if asked is not None and asked not in base:
+        held = ", ".join(base) or f"no {name} in this suite"
+        raise UserError(f"{where}: control_of = {asked!r}; expected the label of a {name} of the suite ({held})")
+    followed = base.get(asked) if isinstance(asked, str) else next(iter(base.values()), None)
+    return dataclasses.replace(entrant, control_of=followed)
 
 
 def _check_method(method: Method, where: str) -> None:

@@ -12,7 +12,7 @@ from harness import settings
 from harness.errors import UserError
 from methods import METHODS
 
-DRAWS = {"lora"}
+DRAWS = {"lora", "pac_random_mask"}
 """Methods that draw anything of their own."""
 
 CASES = [("mlp", False), ("mlp", True), ("conv", False), ("conv", True)]

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from harness.objective import kernels
-from methods.pac import MASK, PAC, dead_units, magnitude_masks
+from methods.pac import PAC, essential
+from methods.pac_objectives import MASK, dead_units
 
 OPTIMIZERS = {
     "adam": {"optimizer": "adam"},
@@ -63,14 +64,14 @@ def test_the_essential_weights_are_the_largest_of_the_source(trial):
 def test_one_threshold_serves_all_layers_unless_asked_otherwise():
     weights = {"small": torch.full((2, 2), 0.1), "large": torch.full((2, 2), 1.0)}
     shares = {
-        threshold: [float(mask.float().mean()) for mask in magnitude_masks(weights, 0.5, threshold).values()]
+        threshold: [float(mask.float().mean()) for mask in essential(weights, 0.5, threshold).values()]
         for threshold in ("global", "layer")
     }
     assert shares == {"global": [0.0, 1.0], "layer": [0.5, 0.5]}
 
 
 def test_equal_magnitudes_are_pruned_to_the_exact_number():
-    mask = magnitude_masks({"all equal": torch.ones(7, 3)}, 0.6, "global")["all equal"]
+    mask = essential({"all equal": torch.ones(7, 3)}, 0.6, "global")["all equal"]
     assert int((~mask).sum()) == round(0.6 * 21)
 
 
