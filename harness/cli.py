@@ -37,7 +37,8 @@ def _command(options: argparse.Namespace, child: Child | None = None) -> int:
         print(f"pacbench: {error}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
-        print("\npacbench: interrupted; what is committed is kept, the same command resumes", file=sys.stderr)
+        resumes = "; the same command goes on from what is committed" if options.command == "run" else ""
+        print(f"\npacbench: interrupted{resumes}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
