@@ -42,7 +42,8 @@ def message(error: BaseException) -> str:
 
 
 def nearest(given: str, known: Iterable[str]) -> str:
-    """The end of an unknown-name message: the nearest valid name, or all of them."""
+    """The end of an unknown-name message: the nearest valid name (one with it as a part, else of like spelling), or all."""
     names = sorted(known)
-    close = get_close_matches(given, names, n=1, cutoff=0.5)
+    parts = [name for name in names if given in name.split("_")]
+    close = parts[:1] or get_close_matches(given, names, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names) or 'none'}"
