@@ -15,7 +15,7 @@ class ResultsError(ValueError):
 
 
 def nearest(given: object, known: Iterable[str]) -> str:
-    """The end of an unknown-name message: the nearest valid name (one with it as a part, else of like spelling), or all."""
+    """The end of an unknown-name message: the nearest valid name (one that has it as a part comes first), or all."""
     names = sorted(known)
     parts = [name for name in names if str(given) in name.split("_")]
     close = parts[:1] or get_close_matches(str(given), names, n=1, cutoff=0.5)
