@@ -35,7 +35,7 @@ from harness.plan import Pack, Trial
 from harness.progress import Progress, duration
 from harness.record import open_place, read_record
 from harness.suite import Suite
-from harness.task import Task
+from harness.task import Task, target_network
 from methods import METHODS
 from results.power import decides
 from tasks import TASKS
@@ -172,10 +172,7 @@ def calibrate(task: Task, engine: str) -> float:
     torch.set_num_threads(1)
     try:
         with seeds.seeded("calibration", task.id):
-            network = task.network()
-            head = task.new_head()
-        if head is not None:
-            network.set_submodule(task.head, head)
+            network = target_network(task)
         fit = Fit(Lanes() if engine == "lanes" else Plain(), task.recipe, 0, CALIBRATION_STEPS)
         lanes = CALIBRATION_LANES if engine == "lanes" else 1
         objectives = [Objective(deepcopy(network), task.loss) for _ in range(lanes)]

@@ -120,7 +120,7 @@ class Store:
                         network = method.prepare(network, problem(task, network, own, new_head=False, steps=steps), fit)
                 except TrialTimeout:
                     raise
-                except BaseException as error:
+                except BaseException as error:  # whatever it is, nobody prepares it again: all who ask get the same
                     self._failed[key] = error
                     raise
             seconds = cost.now(self.device) - started - fit.untimed_seconds

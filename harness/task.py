@@ -93,6 +93,15 @@ class Task:
         return everything if self.source_fields is None else {name: everything[name] for name in self.source_fields}
 
 
+def target_network(task: Task) -> nn.Module:
+    """The untrained network with the target's output module. Draws from torch's global generator, as these do."""
+    network = task.network()
+    head = task.new_head()
+    if head is not None:
+        network.set_submodule(task.head, head)
+    return network
+
+
 def check_task_class(cls: type[Task], where: str) -> None:
     """Raises: UserError if a class fact is missing, or a function that a method gets to see holds on to the task."""
     for fact in ("name", "version", "metric", "higher_is_better"):

@@ -26,7 +26,6 @@ SERIES: Final = ("#0072b2", "#d55e00", "#009e73", "#b5488d", "#b37400", "#3d9bd9
 SERIES_DARK: Final = ("#4ba3e0", "#ff8a4c", "#35cfa2", "#ee9ccb", "#f5bc42", "#9bd3f7", "#bb96dc", "#cbae65")
 MARKERS: Final = ("o", "s", "D", "^", "v", "P", "X", "p", "h", "<", ">")
 BASELINE_MARKER: Final = "o"
-PANEL_WIDTH: Final = 310
 LETTERS: Final = 11
 
 

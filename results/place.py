@@ -199,7 +199,7 @@ def _stage_and_rename(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(staged, path)
-    except BaseException:
+    except BaseException:  # an interrupt, too, leaves nothing half written behind
         staged.unlink(missing_ok=True)
         raise
 

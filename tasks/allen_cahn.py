@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.task import Datasets, Examples, Recipe, Task, setting
-from tasks.numerics import DECIMALS, derivatives, diffusion, mlp
+from tasks.numerics import DECIMALS, derivatives, diffusion, float32, mlp, rmse
 
 SEED = 1979
 DIFFUSIVITY = 0.05
@@ -84,7 +84,7 @@ class AllenCahn(Task):
 
     @staticmethod
     def score(predictions: Tensor, examples: Examples) -> float:
-        return float((predictions.double() - examples["targets"].double()).square().mean().sqrt() / SCALE)
+        return rmse(predictions, examples, SCALE)
 
 
 def solution(network: nn.Module, points: Tensor) -> Tensor:
@@ -113,8 +113,5 @@ def reference(points: np.ndarray, rate: float, degree: int = DEGREE, tolerance: 
 
 def _examples(rate: float, draw: np.random.RandomState, count: int) -> Examples:
     points = (draw.random_sample((count, 2)) * (2, 1) - (1, 0)).astype(np.float32)
-    return {
-        "inputs": torch.from_numpy(points),
-        "targets": torch.from_numpy(reference(points.astype(float), rate).round(DECIMALS).astype(np.float32)),
-        "rate": torch.full((count,), rate),
-    }
+    values = reference(points.astype(float), rate).round(DECIMALS)
+    return float32(inputs=points, targets=values, rate=np.full(count, rate))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.task import Datasets, Examples, Recipe, Task, setting
-from tasks.numerics import DECIMALS, derivatives, mlp
+from tasks.numerics import DECIMALS, derivatives, float32, mlp, rmse
 
 SEED = 1948
 NODES = 80
@@ -98,7 +98,7 @@ class Burgers(Task):
 
     @staticmethod
     def score(predictions: Tensor, examples: Examples) -> float:
-        return float((predictions.double() - examples["targets"].double()).square().mean().sqrt() / SCALE)
+        return rmse(predictions, examples, SCALE)
 
 
 def solution(network: nn.Module, points: Tensor) -> Tensor:
@@ -113,8 +113,5 @@ def solution(network: nn.Module, points: Tensor) -> Tensor:
 
 def _examples(viscosity: float, draw: np.random.RandomState, count: int) -> Examples:
     points = (draw.random_sample((count, 2)) * (2, 1) - (1, 0)).astype(np.float32)
-    return {
-        "inputs": torch.from_numpy(points),
-        "targets": torch.from_numpy(exact(points.astype(float), viscosity).round(DECIMALS).astype(np.float32)),
-        "viscosity": torch.full((count,), viscosity),
-    }
+    values = exact(points.astype(float), viscosity).round(DECIMALS)
+    return float32(inputs=points, targets=values, viscosity=np.full(count, viscosity))

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from harness.errors import UserError
 from harness.images import data_folder, read_images
 from harness.task import Datasets, Examples, Recipe, Task, place, setting
+from tasks.vision import grey_is_0
 
 ATTRIBUTES = 40
 HALF = ATTRIBUTES // 2
@@ -91,12 +92,12 @@ class CelebA(Task):
 
     @staticmethod
     def loss(network: nn.Module, batch: Examples) -> Tensor:
-        return nn.functional.binary_cross_entropy_with_logits(network(_grey_is_0(batch)), batch["targets"])
+        return nn.functional.binary_cross_entropy_with_logits(network(grey_is_0(batch)), batch["targets"])
 
     @staticmethod
     def predict(network: nn.Module, batch: Examples) -> Tensor:
         """The log-odds of every attribute."""
-        output: Tensor = network(_grey_is_0(batch))
+        output: Tensor = network(grey_is_0(batch))
         return output
 
     @staticmethod
@@ -120,10 +121,6 @@ class Residual(nn.Module):
 def _norm(inputs: int, outputs: int, stride: int, kernel: int = 3) -> list[nn.Module]:
     convolution = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=False)
     return [convolution, nn.GroupNorm(8, outputs)]
-
-
-def _grey_is_0(batch: Examples) -> Tensor:
-    return batch["inputs"].float() / 127.5 - 1
 
 
 def _table(path: Path) -> dict[str, list[int]]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import pickle
-from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from harness.errors import UserError
 from harness.images import data_folder
 from harness.task import Datasets, Examples, Recipe, Task, place, setting
+from tasks.vision import PHOTO_FEATURES, accuracy, grey_is_0, photo_network
 
 SIDE = 32
 PIXELS = 3 * SIDE * SIDE
@@ -81,12 +81,10 @@ class Cifar(Task):
         )
 
     def network(self) -> nn.Module:
-        blocks = {"block1": _block(3, 16), "block2": _block(16, 32), "block3": _block(32, 64)}
-        pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        return nn.Sequential(OrderedDict({**blocks, "pool": pool, "head": self.new_head()}))
+        return photo_network(CLASSES[self.dataset] // 2)
 
     def new_head(self) -> nn.Module:
-        return nn.Linear(64, CLASSES[self.dataset] // 2)
+        return nn.Linear(PHOTO_FEATURES, CLASSES[self.dataset] // 2)
 
     @staticmethod
     def loss(network: nn.Module, batch: Examples) -> Tensor:
@@ -94,12 +92,12 @@ class Cifar(Task):
 
     @staticmethod
     def predict(network: nn.Module, batch: Examples) -> Tensor:
-        output: Tensor = network(batch["inputs"].float() / 127.5 - 1)
+        output: Tensor = network(grey_is_0(batch))
         return output
 
     @staticmethod
     def score(predictions: Tensor, examples: Examples) -> float:
-        return float((predictions.argmax(1) == examples["targets"]).double().mean())
+        return accuracy(predictions, examples)
 
 
 class PlainPickle(pickle.Unpickler):
@@ -138,7 +136,3 @@ def _read(path: Path, dataset: str) -> tuple[np.ndarray, np.ndarray]:
         raise UserError(
             f"{given}: cannot be read ({type(error).__name__}: {error}); expected {EXPECTED[dataset]}"
         ) from error
-
-
-def _block(inputs: int, outputs: int) -> nn.Module:
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.GroupNorm(8, outputs), nn.ReLU())

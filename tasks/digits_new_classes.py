@@ -6,7 +6,6 @@ the source, 7 in the target).
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from harness.task import Datasets, Examples, Recipe, Task
+from tasks.vision import DIGIT_FEATURES, accuracy, digit_network, on_canvas
 
 SEED = 1998
 CLASSES = 5
-IMAGE, CANVAS, FEATURES = 8, 10, 32
 SOURCE_TRAIN, TARGET_POOL = 600, 490
 COPIES = 4
 
@@ -53,14 +52,8 @@ class DigitsNewClasses(Task):
         source, target = order[digits[order] < CLASSES], order[digits[order] >= CLASSES]
 
         def examples(rows: np.ndarray) -> Examples:
-            canvas = np.zeros((len(rows), 1, CANVAS, CANVAS), np.float32)
-            corners = draw.randint(0, CANVAS - IMAGE + 1, (len(rows), 2))
-            for place, row, (top, left) in zip(canvas, rows, corners, strict=True):
-                place[0, top : top + IMAGE, left : left + IMAGE] = images[row].reshape(IMAGE, IMAGE) / 16
-            return {
-                "inputs": torch.from_numpy(canvas),
-                "targets": torch.from_numpy(digits[rows].astype(np.int64) % CLASSES),
-            }
+            labels = digits[rows].astype(np.int64) % CLASSES
+            return {"inputs": torch.from_numpy(on_canvas(images[rows], draw)), "targets": torch.from_numpy(labels)}
 
         return Datasets(
             source_train=examples(np.tile(source[:SOURCE_TRAIN], COPIES)),
@@ -70,17 +63,10 @@ class DigitsNewClasses(Task):
         )
 
     def network(self) -> nn.Module:
-        return nn.Sequential(
-            OrderedDict(
-                block1=_block(1, 12, kernel=4, stride=2),
-                block2=_block(12, FEATURES, kernel=3, stride=1),
-                anywhere=nn.Sequential(nn.MaxPool2d(2), nn.Flatten()),
-                head=self.new_head(),
-            )
-        )
+        return digit_network(CLASSES)
 
     def new_head(self) -> nn.Module:
-        return nn.Linear(FEATURES, CLASSES)
+        return nn.Linear(DIGIT_FEATURES, CLASSES)
 
     def anchors(self) -> tuple[float, float] | None:
         return 0.509, 0.953
@@ -91,8 +77,4 @@ class DigitsNewClasses(Task):
 
     @staticmethod
     def score(predictions: Tensor, examples: Examples) -> float:
-        return float((predictions.argmax(1) == examples["targets"]).double().mean())
-
-
-def _block(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Module:
-    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, stride=stride), nn.GroupNorm(4, outputs), nn.ReLU())
+        return accuracy(predictions, examples)

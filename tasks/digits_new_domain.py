@@ -5,7 +5,6 @@ An example: an image of 8 x 8 grey values on a canvas of 10 x 10, all of it turn
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from harness.task import Datasets, Examples, Recipe, Task, setting
+from tasks.vision import CANVAS, IMAGE, accuracy, digit_network
 
 SEED = 1999
 CLASSES = 10
-IMAGE, CANVAS, FEATURES = 8, 10, 32
 SOURCE_TRAIN, SOURCE_TEST, TARGET_POOL = 600, 200, 500
 COPIES = 4
 DEGREES, NOISE = 45.0, 0.4
@@ -89,14 +88,7 @@ class DigitsNewDomain(Task):
         return _as_tensors(canvas, labels)
 
     def network(self) -> nn.Module:
-        return nn.Sequential(
-            OrderedDict(
-                block1=_block(1, 12, kernel=4, stride=2),
-                block2=_block(12, FEATURES, kernel=3, stride=1),
-                anywhere=nn.Sequential(nn.MaxPool2d(2), nn.Flatten()),
-                head=nn.Linear(FEATURES, CLASSES),
-            )
-        )
+        return digit_network(CLASSES)
 
     def anchors(self) -> tuple[float, float] | None:
         return (0.287, 0.853) if self == DigitsNewDomain() else None
@@ -107,12 +99,8 @@ class DigitsNewDomain(Task):
 
     @staticmethod
     def score(predictions: Tensor, examples: Examples) -> float:
-        return float((predictions.argmax(1) == examples["targets"]).double().mean())
+        return accuracy(predictions, examples)
 
 
 def _as_tensors(canvas: np.ndarray, labels: Tensor) -> Examples:
     return {"inputs": torch.from_numpy(canvas[:, None].astype(np.float32)), "targets": labels}
-
-
-def _block(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Module:
-    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, stride=stride), nn.GroupNorm(4, outputs), nn.ReLU())

@@ -10,10 +10,10 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from harness.task import Datasets, Examples, Recipe, Task
+from tasks.numerics import float32
 
 SEED = 1978
 SOURCE_TRAIN, TARGET_POOL = 3_000, 1_000
@@ -56,8 +56,7 @@ class FairAffairs(Task):
         answers = (answers - known.mean(0)) / known.std(0)
 
         def examples(rows: np.ndarray) -> Examples:
-            inputs, targets = answers[rows].astype(np.float32), affair[rows].astype(np.float32)
-            return {"inputs": torch.from_numpy(inputs), "targets": torch.from_numpy(targets)}
+            return float32(inputs=answers[rows], targets=affair[rows])
 
         return Datasets(
             source_train=examples(source[:SOURCE_TRAIN]),

@@ -6,7 +6,6 @@ until 2001.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.task import Datasets, Examples, Recipe, Task, setting
+from tasks.numerics import float32, mlp, rmse
 
 SEED = 1960
 FIRST, LAST = 1960, 2011
@@ -71,9 +71,7 @@ class Fertility(Task):
         )
 
     def network(self) -> nn.Module:
-        return nn.Sequential(
-            OrderedDict(block1=_block(len(PAST)), block2=_block(WIDTH), block3=_block(WIDTH), head=nn.Linear(WIDTH, 1))
-        )
+        return mlp(len(PAST), (WIDTH,) * 3, 1, nn.ReLU)
 
     def anchors(self) -> tuple[float, float] | None:
         return (0.150, 0.092) if self == Fertility() else None
@@ -89,7 +87,7 @@ class Fertility(Task):
 
     @staticmethod
     def score(predictions: Tensor, examples: Examples) -> float:
-        return float((predictions.double() - examples["targets"].double()).square().mean().sqrt())
+        return rmse(predictions, examples)
 
 
 def _change(network: nn.Module, batch: Examples) -> Tensor:
@@ -105,11 +103,4 @@ def _examples(rates: np.ndarray, years: range) -> Examples:
     now = np.array(years) - FIRST
     inputs = np.stack([rates[:, now + offset] for offset in PAST], -1).reshape(-1, len(PAST))
     targets = (rates[:, now + HORIZON] - rates[:, now]).reshape(-1)
-    return {
-        "inputs": torch.from_numpy(inputs.astype(np.float32)),
-        "targets": torch.from_numpy(targets.astype(np.float32)),
-    }
-
-
-def _block(inputs: int) -> nn.Module:
-    return nn.Sequential(nn.Linear(inputs, WIDTH), nn.ReLU())
+    return float32(inputs=inputs, targets=targets)

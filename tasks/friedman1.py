@@ -5,15 +5,13 @@ An example: inputs (0.42, 0.91, 0.07, 0.55, 0.31, and five that do not matter), 
 
 from __future__ import annotations
 
-import itertools
-from collections import OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from harness.task import Datasets, Examples, Recipe, Task, setting
+from tasks.numerics import float32, mlp, rmse
 
 SEED = 1991
 CENTRE, SCALE = 14.4, 5.0
@@ -82,12 +80,7 @@ class Friedman1(Task):
         )
 
     def network(self) -> nn.Module:
-        sizes = [10, self.width, self.width, self.width]
-        layers: OrderedDict[str, nn.Module] = OrderedDict()
-        for number, (inputs, outputs) in enumerate(itertools.pairwise(sizes), start=1):
-            layers[f"block{number}"] = nn.Sequential(nn.Linear(inputs, outputs), nn.ReLU())
-        layers["head"] = nn.Linear(self.width, 1)
-        return nn.Sequential(layers)
+        return mlp(10, (self.width,) * 3, 1, nn.ReLU)
 
     def anchors(self) -> tuple[float, float] | None:
         return (4.66, 0.71) if self == Friedman1() else None
@@ -103,10 +96,10 @@ class Friedman1(Task):
 
     @staticmethod
     def score(predictions: Tensor, examples: Examples) -> float:
-        return float((predictions.double() - examples["targets"].double()).square().mean().sqrt())
+        return rmse(predictions, examples)
 
 
 def _examples(coefficients: Coefficients, draw: np.random.RandomState, count: int, noise: float) -> Examples:
     x = draw.random_sample((count, 10))
     y = coefficients.mean(x) + noise * draw.standard_normal(count)
-    return {"inputs": torch.from_numpy(x.astype(np.float32)), "targets": torch.from_numpy(y.astype(np.float32))}
+    return float32(inputs=x, targets=y)

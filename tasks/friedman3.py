@@ -5,15 +5,13 @@ An example: inputs (0.42, 0.91, 0.07, 0.55), fractions of the ranges of x1 to x4
 
 from __future__ import annotations
 
-import itertools
-from collections import OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from harness.task import Datasets, Examples, Recipe, Task, setting
+from tasks.numerics import float32, mlp, rmse
 
 SEED = 1993
 LOW = np.array([0.0, 40 * np.pi, 0.0, 1.0])
@@ -83,11 +81,7 @@ class Friedman3(Task):
         )
 
     def network(self) -> nn.Module:
-        layers: OrderedDict[str, nn.Module] = OrderedDict()
-        for number, (inputs, outputs) in enumerate(itertools.pairwise([4, *[self.width] * 3]), start=1):
-            layers[f"block{number}"] = nn.Sequential(nn.Linear(inputs, outputs), nn.ReLU())
-        layers["head"] = nn.Linear(self.width, 1)
-        return nn.Sequential(layers)
+        return mlp(4, (self.width,) * 3, 1, nn.ReLU)
 
     def anchors(self) -> tuple[float, float] | None:
         known = {1.0: (0.295, 0.0799), 2.0: (0.242, 0.0827)}
@@ -104,10 +98,10 @@ class Friedman3(Task):
 
     @staticmethod
     def score(predictions: Tensor, examples: Examples) -> float:
-        return float((predictions.double() - examples["targets"].double()).square().mean().sqrt())
+        return rmse(predictions, examples)
 
 
 def _examples(coefficients: Coefficients, draw: np.random.RandomState, count: int, noise: float) -> Examples:
     u = draw.random_sample((count, 4))
     y = coefficients.mean(u) + noise * draw.standard_normal(count)
-    return {"inputs": torch.from_numpy(u.astype(np.float32)), "targets": torch.from_numpy(y.astype(np.float32))}
+    return float32(inputs=u, targets=y)

@@ -9,11 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from harness.task import Datasets, Examples, Recipe, Task, setting
-from tasks.numerics import DECIMALS, chebyshev, derivatives, mlp
+from tasks.numerics import DECIMALS, chebyshev, derivatives, float32, mlp, rmse
 
 Load = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -86,7 +85,7 @@ class Helmholtz(Task):
 
     @staticmethod
     def score(predictions: Tensor, examples: Examples) -> float:
-        return float((predictions.double() - examples["targets"].double()).square().mean().sqrt() / SCALE)
+        return rmse(predictions, examples, SCALE)
 
 
 def solution(network: nn.Module, points: Tensor) -> Tensor:
@@ -128,9 +127,5 @@ def reference(points: np.ndarray, square: float, load: Load = force, degree: int
 def _examples(square: float, draw: np.random.RandomState, count: int) -> Examples:
     points = (draw.random_sample((count, 2)) * 2 - 1).astype(np.float32)
     exact = points.astype(float)
-    return {
-        "inputs": torch.from_numpy(points),
-        "targets": torch.from_numpy(reference(exact, square).round(DECIMALS).astype(np.float32)),
-        "force": torch.from_numpy(force(*exact.T).round(DECIMALS).astype(np.float32)),
-        "square": torch.full((count,), square),
-    }
+    values, pressed = reference(exact, square).round(DECIMALS), force(*exact.T).round(DECIMALS)
+    return float32(inputs=points, targets=values, force=pressed, square=np.full(count, square))

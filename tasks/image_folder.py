@@ -5,7 +5,6 @@ An example: folder/art/dog/picture_12.png as 32 x 32 pixels, red, green and blue
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from harness.errors import UserError
 from harness.images import SUFFIXES, data_folder, read_images
 from harness.task import Datasets, Examples, Recipe, Task, place, setting
+from tasks.vision import PHOTO_FEATURES, accuracy, grey_is_0, photo_network
 
 SEED = 2010
 EXPECTED = "domains, each a folder of classes, each a folder of pictures"
@@ -87,14 +87,11 @@ class ImageFolder(Task):
         return {"inputs": read_images(pictures, self.size), "targets": torch.tensor(labels)}
 
     def network(self) -> nn.Module:
-        blocks = {"block1": _block(3, 16), "block2": _block(16, 32), "block3": _block(32, 64)}
-        pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        head = nn.Linear(64, len(self._classes(self.source)))
-        return nn.Sequential(OrderedDict({**blocks, "pool": pool, "head": head}))
+        return photo_network(len(self._classes(self.source)))
 
     def new_head(self) -> nn.Module | None:
         classes = self._classes(self.target)
-        return None if classes == self._classes(self.source) else nn.Linear(64, len(classes))
+        return None if classes == self._classes(self.source) else nn.Linear(PHOTO_FEATURES, len(classes))
 
     @staticmethod
     def loss(network: nn.Module, batch: Examples) -> Tensor:
@@ -102,13 +99,9 @@ class ImageFolder(Task):
 
     @staticmethod
     def predict(network: nn.Module, batch: Examples) -> Tensor:
-        output: Tensor = network(batch["inputs"].float() / 127.5 - 1)
+        output: Tensor = network(grey_is_0(batch))
         return output
 
     @staticmethod
     def score(predictions: Tensor, examples: Examples) -> float:
-        return float((predictions.argmax(1) == examples["targets"]).double().mean())
-
-
-def _block(inputs: int, outputs: int) -> nn.Module:
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.GroupNorm(8, outputs), nn.ReLU())
+        return accuracy(predictions, examples)

@@ -8,14 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from harness.task import Datasets, Examples, Recipe, Task, setting
-from tasks.numerics import DECIMALS, mlp, rk4, trajectories
+from tasks.dynamics import LONG, rollout, rollout_error, rollout_loss, segments, whole
+from tasks.numerics import DECIMALS, mlp, trajectories
 
 SEED = 1925
-STEP, SHORT, LONG = 0.15, 3, 40
+STEP = 0.15
 NOISE = 0.02
 SCALE = (0.6, 0.6)
 """About the standard deviations of the logarithms in the source. Constants, so that no split shapes another."""
@@ -34,6 +34,12 @@ class Regime:
         """d state/dt. Shapes: (examples, 2), logarithms of prey and hunters; result the same."""
         prey, hunters = np.exp(state).T
         return np.stack([self.growth - self.caught * hunters, self.fed * prey - self.death], 1)
+
+    def trajectories(self, draw: np.random.RandomState, count: int) -> np.ndarray:
+        """Whole trajectories from starts at random. Shapes: (count, LONG + 1, 2)."""
+        starts = draw.uniform(-1.0, 1.0, (count, 2))
+        states: np.ndarray = trajectories(self.field, starts, STEP * np.arange(LONG + 1)).round(DECIMALS)
+        return states
 
 
 @dataclass(frozen=True)
@@ -71,11 +77,12 @@ class LotkaVolterra(Task):
         source = Regime(1.0, 1.0, 1.0, 1.0)
         target = Regime(1.0 + 0.5 * self.shift, 1.0, 1.0, 1.0 + 0.5 * self.shift)
         draw = np.random.RandomState([SEED, 0])  # whose streams never change between versions of numpy
+        noise = NOISE * np.array(SCALE)
         return Datasets(
-            source_train=_examples(source, draw, 1_000, cut=True),
-            source_test=_examples(source, draw, 200, cut=False),
-            target_pool=_examples(target, draw, 500, cut=True),
-            target_test=_examples(target, draw, 200, cut=False),
+            source_train=segments(source.trajectories(draw, 1_000), noise, draw),
+            source_test=whole(source.trajectories(draw, 200)),
+            target_pool=segments(target.trajectories(draw, 500), noise, draw),
+            target_test=whole(target.trajectories(draw, 200)),
         )
 
     def network(self) -> nn.Module:
@@ -86,29 +93,12 @@ class LotkaVolterra(Task):
 
     @staticmethod
     def loss(network: nn.Module, batch: Examples) -> Tensor:
-        scale = batch["inputs"].new_tensor(SCALE)
-        return nn.functional.mse_loss(LotkaVolterra.predict(network, batch) / scale, batch["targets"] / scale)
+        return rollout_loss(network, batch, STEP, SCALE)
 
     @staticmethod
     def predict(network: nn.Module, batch: Examples) -> Tensor:
-        """The states at as many steps as the examples have. Shapes: (examples, steps, 2)."""
-        scale = batch["inputs"].new_tensor(SCALE)
-        rolled = rk4(network, batch["inputs"] / scale, STEP, batch["targets"].shape[1])
-        return rolled * scale
+        return rollout(network, batch, STEP, SCALE)
 
     @staticmethod
     def score(predictions: Tensor, examples: Examples) -> float:
-        errors = (predictions.double() - examples["targets"].double()) / torch.tensor(SCALE, dtype=torch.double)
-        return float(errors.square().mean().sqrt())
-
-
-def _examples(regime: Regime, draw: np.random.RandomState, count: int, cut: bool) -> Examples:
-    """Whole trajectories; or segments with noise, each cut at a random place from a trajectory of its own."""
-    starts = draw.uniform(-1.0, 1.0, (count, 2))
-    states = trajectories(regime.field, starts, STEP * np.arange(LONG + 1)).round(DECIMALS)
-    if cut:
-        places = draw.randint(0, LONG - SHORT + 1, count)
-        states = np.stack([whole[place : place + SHORT + 1] for whole, place in zip(states, places, strict=True)])
-        states = states + NOISE * np.array(SCALE) * draw.standard_normal(states.shape)
-    states = states.astype(np.float32)
-    return {"inputs": torch.from_numpy(states[:, 0].copy()), "targets": torch.from_numpy(states[:, 1:].copy())}
+        return rollout_error(predictions, examples, SCALE)

@@ -1,4 +1,4 @@
-"""What tasks of physics share: a small network, Runge-Kutta steps, derivatives, and reference solutions.
+"""What tasks share: a small network and an error; of physics Runge-Kutta steps, derivatives, reference solutions.
 
 Everything in torch is made of pure functions of tensors, so that it runs alone and as lanes under `torch.func.vmap`.
 Everything in numpy and scipy is double precision, and never trains.
@@ -16,17 +16,31 @@ import torch
 from torch import Tensor, nn
 from torch.func import vjp
 
+from harness.task import Examples
+
 DECIMALS = 5
 """To which reference solutions are rounded: libraries that differ in the last bits then give the same data."""
 
 
-def mlp(inputs: int, widths: tuple[int, ...], outputs: int) -> nn.Sequential:
-    """Hidden layers with tanh, named block1, block2, ..., and a linear head: a smooth function."""
+def mlp(
+    inputs: int, widths: tuple[int, ...], outputs: int, activation: Callable[[], nn.Module] = nn.Tanh
+) -> nn.Sequential:
+    """Hidden layers named block1, block2, ..., and a linear head; with tanh a smooth function."""
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for number, (before, after) in enumerate(itertools.pairwise((inputs, *widths)), start=1):
-        layers[f"block{number}"] = nn.Sequential(nn.Linear(before, after), nn.Tanh())
+        layers[f"block{number}"] = nn.Sequential(nn.Linear(before, after), activation())
     layers["head"] = nn.Linear(widths[-1], outputs)
     return nn.Sequential(layers)
+
+
+def rmse(predictions: Tensor, examples: Examples, scale: float = 1.0) -> float:
+    """The root mean square error in units of `scale`. Shapes: predictions those of `targets`."""
+    return float((predictions.double() - examples["targets"].double()).square().mean().sqrt() / scale)
+
+
+def float32(**arrays: np.ndarray) -> Examples:
+    """Arrays as examples: tensors in single precision."""
+    return {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()}
 
 
 def rk4(field: Callable[[Tensor], Tensor], state: Tensor, step: float, count: int) -> Tensor:

@@ -10,10 +10,10 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from harness.task import Datasets, Examples, Recipe, Task, setting
+from tasks.numerics import float32, rmse
 
 SEED = 2006
 PATCH = 8
@@ -89,7 +89,7 @@ class PhotoInpainting(Task):
 
     @staticmethod
     def score(predictions: Tensor, examples: Examples) -> float:
-        return float((predictions.double() - examples["targets"].double()).square().mean().sqrt())
+        return rmse(predictions, examples)
 
 
 def _squares(photograph: np.ndarray, draw: np.random.RandomState) -> np.ndarray:
@@ -108,6 +108,6 @@ def _examples(squares: np.ndarray, noise: np.ndarray | float = 0.0) -> Examples:
     visible[HOLE, HOLE] = False
     seen = np.where(visible, squares + noise, 0.0)
     mean = seen.sum((1, 2), keepdims=True) / visible.sum()
-    inputs = np.where(visible, seen - mean, 0.0)[:, None].astype(np.float32)
-    targets = (squares - mean)[:, HOLE, HOLE].reshape(len(squares), -1).astype(np.float32)
-    return {"inputs": torch.from_numpy(inputs), "targets": torch.from_numpy(targets)}
+    inputs = np.where(visible, seen - mean, 0.0)[:, None]
+    targets = (squares - mean)[:, HOLE, HOLE].reshape(len(squares), -1)
+    return float32(inputs=inputs, targets=targets)

@@ -10,10 +10,10 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from harness.task import Datasets, Examples, Recipe, Task, setting
+from tasks.numerics import float32, rmse
 
 SEED = 1987
 SOURCE_TRAIN = 6_000
@@ -67,8 +67,7 @@ class RandHealth(Task):
         answers = (answers - answers[train].mean(0)) / answers[train].std(0)
 
         def examples(rows: np.ndarray) -> Examples:
-            inputs, targets = answers[rows].astype(np.float32), visits[rows].astype(np.float32)
-            return {"inputs": torch.from_numpy(inputs), "targets": torch.from_numpy(targets)}
+            return float32(inputs=answers[rows], targets=visits[rows])
 
         return Datasets(
             source_train=examples(train),
@@ -99,7 +98,7 @@ class RandHealth(Task):
 
     @staticmethod
     def score(predictions: Tensor, examples: Examples) -> float:
-        return float((predictions.double() - examples["targets"].double()).square().mean().sqrt())
+        return rmse(predictions, examples)
 
 
 def _cut(rows: np.ndarray, person: np.ndarray, at_least: int) -> tuple[np.ndarray, np.ndarray]:

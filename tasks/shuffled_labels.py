@@ -5,7 +5,6 @@ An example: an image of 8 x 8 grey values in [0, 1] somewhere on a canvas of 10 
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from harness.task import Datasets, Examples, Recipe, Task
+from tasks.vision import DIGIT_FEATURES, digit_network, on_canvas
 
 SEED = 1935
 CLASSES = 5
-IMAGE, CANVAS, FEATURES = 8, 10, 32
 SOURCE_TRAIN, TARGET_POOL = 600, 490
 COPIES = 4
 
@@ -53,10 +52,7 @@ class ShuffledLabels(Task):
         source, target = order[digits[order] < CLASSES], order[digits[order] >= CLASSES]
 
         def examples(rows: np.ndarray, shuffled: bool) -> Examples:
-            canvas = np.zeros((len(rows), 1, CANVAS, CANVAS), np.float32)
-            corners = draw.randint(0, CANVAS - IMAGE + 1, (len(rows), 2))
-            for place, row, (top, left) in zip(canvas, rows, corners, strict=True):
-                place[0, top : top + IMAGE, left : left + IMAGE] = images[row].reshape(IMAGE, IMAGE) / 16
+            canvas = on_canvas(images[rows], draw)
             labels = digits[draw.permutation(rows) if shuffled else rows].astype(np.int64) % CLASSES
             return {"inputs": torch.from_numpy(canvas), "targets": torch.from_numpy(labels)}
 
@@ -68,17 +64,10 @@ class ShuffledLabels(Task):
         )
 
     def network(self) -> nn.Module:
-        return nn.Sequential(
-            OrderedDict(
-                block1=_block(1, 12, kernel=4, stride=2),
-                block2=_block(12, FEATURES, kernel=3, stride=1),
-                anywhere=nn.Sequential(nn.MaxPool2d(2), nn.Flatten()),
-                head=self.new_head(),
-            )
-        )
+        return digit_network(CLASSES)
 
     def new_head(self) -> nn.Module:
-        return nn.Linear(FEATURES, CLASSES)
+        return nn.Linear(DIGIT_FEATURES, CLASSES)
 
     @staticmethod
     def loss(network: nn.Module, batch: Examples) -> Tensor:
@@ -87,7 +76,3 @@ class ShuffledLabels(Task):
     @staticmethod
     def score(predictions: Tensor, examples: Examples) -> float:
         return float(nn.functional.cross_entropy(predictions.double(), examples["targets"]))
-
-
-def _block(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Module:
-    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, stride=stride), nn.GroupNorm(4, outputs), nn.ReLU())

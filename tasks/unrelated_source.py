@@ -5,15 +5,13 @@ An example: inputs (0.42, 0.91, 0.07, 0.55, 0.31, and five that do not matter); 
 
 from __future__ import annotations
 
-import itertools
-from collections import OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from harness.task import Datasets, Examples, Recipe, Task
+from tasks.numerics import float32, mlp, rmse
 
 SEED = 2016
 CENTRE, SCALE = 14.4, 5.0
@@ -52,11 +50,7 @@ class UnrelatedSource(Task):
         )
 
     def network(self) -> nn.Module:
-        layers: OrderedDict[str, nn.Module] = OrderedDict()
-        for number, (inputs, outputs) in enumerate(itertools.pairwise([10, WIDTH, WIDTH, WIDTH]), start=1):
-            layers[f"block{number}"] = nn.Sequential(nn.Linear(inputs, outputs), nn.ReLU())
-        layers["head"] = nn.Linear(WIDTH, 1)
-        return nn.Sequential(layers)
+        return mlp(10, (WIDTH,) * 3, 1, nn.ReLU)
 
     @staticmethod
     def loss(network: nn.Module, batch: Examples) -> Tensor:
@@ -69,18 +63,14 @@ class UnrelatedSource(Task):
 
     @staticmethod
     def score(predictions: Tensor, examples: Examples) -> float:
-        return float((predictions.double() - examples["targets"].double()).square().mean().sqrt())
+        return rmse(predictions, examples)
 
 
 def _at_random(draw: np.random.RandomState, count: int) -> Examples:
-    return _examples(draw.random_sample((count, 10)), CENTRE + SCALE * draw.standard_normal(count))
+    return float32(inputs=draw.random_sample((count, 10)), targets=CENTRE + SCALE * draw.standard_normal(count))
 
 
 def _friedman(draw: np.random.RandomState, count: int, noise: float) -> Examples:
     x = draw.random_sample((count, 10))
     y = 10 * np.sin(np.pi * x[:, 0] * x[:, 1]) + 20 * (x[:, 2] - 0.5) ** 2 + 10 * x[:, 3] + 5 * x[:, 4]
-    return _examples(x, y + noise * draw.standard_normal(count))
-
-
-def _examples(x: np.ndarray, y: np.ndarray) -> Examples:
-    return {"inputs": torch.from_numpy(x.astype(np.float32)), "targets": torch.from_numpy(y.astype(np.float32))}
+    return float32(inputs=x, targets=y + noise * draw.standard_normal(count))

@@ -9,7 +9,7 @@ from harness import seeds
 from harness.data import size
 from harness.flops import count_flops
 from harness.objective import Objective
-from harness.task import Task
+from harness.task import Task, target_network
 
 LANES_UP_TO = {"cpu": (160e6, 200_000), "cuda": (120e9, 20_000_000)}
 """FLOPs of one training step, and parameters, up to which lanes are faster than plain processes.
@@ -47,10 +47,7 @@ def step_size(task: Task, batch: int) -> tuple[float | None, int]:
     number of parameters."""
     pool = task.datasets().target_pool
     with seeds.seeded("rule", "network"):
-        network = task.network()
-        head = task.new_head()
-    if head is not None:
-        network.set_submodule(task.head, head)
+        network = target_network(task)
     examples = {name: tensor[: min(batch, size(pool))] for name, tensor in pool.items()}
     parameters = sum(parameter.numel() for parameter in network.parameters())
     try:
