@@ -303,6 +303,17 @@ def test_main_figure(tmp_path: Path) -> None:
             write_main_figure(given, path)
 
 
+@pytest.mark.parametrize("sizes", [(25, 100), (25,), (None,)])
+def test_main_figure_of_many_tasks(sizes: tuple[int | None, ...], tmp_path: Path) -> None:
+    """It shows mean differences over tasks, a column for each size."""
+    tasks = {f"task_{place}": ("accuracy", True) for place in range(8)}
+    write_main_figure(schema.table(campaign(tasks=tasks, sizes=sizes)), tmp_path / "a.svg")
+    drawn = (tmp_path / "a.svg").read_text()
+    titles = {25: "n = 25", 100: "n = 100", None: "all sizes"}
+    assert {size: title in drawn for size, title in titles.items()} == {size: size in sizes for size in titles}
+    assert "task_3" not in drawn
+
+
 def test_values_as_text() -> None:
     """Numbers keep their significant digits, intervals suit their width, and what is unknown is a dash."""
     assert [number(x) for x in (0, 0.12345, 1234.5, -2.0, 1.5e9, None, float("nan"))] == [
