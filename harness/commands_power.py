@@ -18,6 +18,7 @@ from results.statistics import ALPHA
 
 SEEDS = 5
 """Seeds that --variances stands for where none are given."""
+VARIANCES = "two numbers, the variance over tasks and the one over seeds, as in 0.01,0.02"
 SHOWN_TASKS = (6, 8, 10, 15, 20, 30, 50)
 SHOWN_SEEDS = (1, 3, 5, 10)
 LARGEST = 1_000_000
@@ -63,6 +64,8 @@ def _check(options: Namespace) -> None:
         value = getattr(options, name)
         if value is not None and not least <= value <= LARGEST:
             raise UserError(f"--{name} {value}: expected a number from {least} to {LARGEST:,}")
+    if options.variances is not None:
+        _parse(options.variances)
     if options.variances is not None and options.difference is None and options.tasks is None:
         raise UserError("power --variances: expected --difference D, whose needs are asked for, or --tasks N")
 
@@ -94,9 +97,9 @@ def _parse(text: str) -> power.Variances:
     try:
         task, seed = (float(part) for part in text.split(","))
     except ValueError:
-        raise UserError(f"--variances {text}: expected two numbers, as in 0.01,0.02") from None
-    if not (0 <= task < math.inf and 0 <= seed < math.inf and task + seed > 0):
-        raise UserError(f"--variances {text}: expected two finite numbers, neither below 0 and not both 0")
+        raise UserError(f"--variances {text}: expected {VARIANCES}") from None
+    if not (0 <= task < math.inf and 0 <= seed < math.inf and 0 < task + seed < math.inf):
+        raise UserError(f"--variances {text}: expected {VARIANCES}, both finite, neither below 0, not both 0")
     return power.Variances(task, seed)
 
 
@@ -161,7 +164,7 @@ def _show_rows(console: Console, found: list[Design], options: Namespace) -> Non
     for d in found:
         spreads = [None if v is None else math.sqrt(v) for v in (d.task_variance, d.seed_variance)]
         needs = [d.power, d.tasks_needed, d.seeds_needed] if options.difference is not None else []
-        lines.append([display.name(d.candidate, 24), d.tasks, d.seeds, *spreads, d.smallest_detectable, *needs])
+        lines.append([display.name(d.candidate, 24), d.tasks, d.seeds or None, *spreads, d.smallest_detectable, *needs])
     show(console, header, lines)
     spans = [d.deviation_high / d.deviation for d in found if d.deviation and d.deviation_high]
     if spans:

@@ -99,7 +99,7 @@ def power_listing(found: Sequence[Design]) -> Listing:
         [
             named(d.candidate),
             named(d.unit),
-            *(valued(n, count(n)) for n in (d.tasks, d.seeds, d.fewest_tasks)),
+            *(valued(n, count(n)) for n in (d.tasks, d.seeds or None, d.fewest_tasks)),
             valued(d.deviation, display.spanned(d.deviation, d.deviation_low, d.deviation_high)),
             valued(d.smallest_detectable, number(d.smallest_detectable)),
             *(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -17,13 +18,28 @@ from results.power import Variances, variance_components
 from results.statistics import ALPHA, FloatArray, fewest_tasks
 
 
+NO_UNIT: Final = "Tasks have no common unit."
+FEWER_THAN_TWO: Final = (
+    "Fewer than two tasks have a difference with a size: nothing is known of the variance over tasks."
+)
+ALIKE: Final = (
+    "Nothing varies in these rows: all differences are the same, so they do not say how small a difference would be "
+    "seen or what one would need."
+)
+NO_SPREAD: Final = (
+    "Tasks do not show more spread than their seeds explain, which so few cannot rule out: more seeds may help less "
+    "than this says."
+)
+
+
 @dataclass(frozen=True)
 class Design:
     """So many tasks of so many seeds each, the variances of paired differences, and what follows from both.
 
     ``candidate``, ``baseline`` and ``unit`` (of deviation and differences) are None where no rows are behind it.
     ``comparisons`` is the family of Holm's adjustment, ``fewest_tasks`` the fewest with which it can decide at all.
-    With one seed ``task_variance`` holds both variances and ``seed_variance`` is None. ``deviation`` is the standard
+    With one seed ``task_variance`` holds both variances and ``seed_variance`` is None. Rows whose differences are all
+    the same do not know their variances: then there are none. ``deviation`` is the standard
     deviation over tasks of seed-averaged differences, ``deviation_low`` to ``deviation_high`` its 95 % interval where
     rows are behind it. ``smallest_detectable`` has power 0.8. ``power``, ``tasks_needed`` (with these seeds) and
     ``seeds_needed`` (on these tasks) are for ``difference``. None: not known, or out of reach; ``note`` says which.
@@ -77,8 +93,9 @@ def designs(
         differences = pairing.seed_differences if unit is not None else np.empty((0, 1))
         design = of_differences(differences, max(1, len(grid.labels) - 1), difference, tasks, seeds)
         if unit is None:
-            design = replace(design, tasks=tasks or len(pairing.differences), note="Tasks have no common unit.")
-        found.append(replace(design, candidate=label, baseline=baseline, unit=unit))
+            design = replace(design, tasks=tasks or len(pairing.differences), note=NO_UNIT)
+        seeds_each = design.seeds or pairing.seeds
+        found.append(replace(design, seeds=seeds_each, candidate=label, baseline=baseline, unit=unit))
     return found
 
 
@@ -94,7 +111,12 @@ def of_differences(
     number = number[number > 0]
     pilot, fewest = len(number), int(number.min(initial=np.iinfo(np.int64).max)) if len(number) else 0
     variances = variance_components(differences)
-    design = of_variances(variances, tasks or pilot, seeds or fewest, comparisons, difference)
+    alike = variances is not None and variances.task == 0 and not variances.seed
+    known = None if alike else variances
+    why = ALIKE if alike else FEWER_THAN_TWO
+    design = of_variances(known, tasks or pilot, seeds or fewest, comparisons, difference, why)
+    if known is not None and known.task == 0:
+        design = replace(design, note=f"{design.note} {NO_SPREAD}".strip())
     if design.deviation is None:
         return design
     share = stats.chi2.isf([0.025, 0.975], pilot - 1) / (pilot - 1)
@@ -103,9 +125,14 @@ def of_differences(
 
 
 def of_variances(
-    variances: Variances | None, tasks: int, seeds: int, comparisons: int = 1, difference: float | None = None
+    variances: Variances | None,
+    tasks: int,
+    seeds: int,
+    comparisons: int = 1,
+    difference: float | None = None,
+    why_none: str = FEWER_THAN_TWO,
 ) -> Design:
-    """The design with these variances; None: there are no two tasks that show them."""
+    """The design with these variances; None: they are not known, and ``why_none`` is the sentence that says why."""
     least = fewest_tasks(ALPHA / comparisons)
     design = Design(
         candidate=None,
@@ -134,10 +161,10 @@ def of_variances(
             tasks_needed=power.tasks_needed(variances, difference, seeds, comparisons),
             seeds_needed=power.seeds_needed(variances, difference, tasks, comparisons),
         )
-    return replace(design, note=" ".join(_notes(design)))
+    return replace(design, note=" ".join(_notes(design, why_none)))
 
 
-def _notes(design: Design) -> list[str]:
+def _notes(design: Design, why_none: str) -> list[str]:
     """What a reader must know beside the numbers, as sentences."""
     family = "" if design.comparisons == 1 else f" after Holm over {design.comparisons} comparisons"
     asked, known = design.difference is not None, design.deviation is not None
@@ -148,11 +175,8 @@ def _notes(design: Design) -> list[str]:
         f"{have} cannot decide: {design.fewest_tasks} are needed for p < {ALPHA}{family}.": (
             design.tasks < design.fewest_tasks
         ),
-        "Fewer than two tasks have a difference with a size: nothing is known of the variance over tasks.": (
-            design.task_variance is None
-        ),
+        why_none: design.task_variance is None,
         "Rows of one seed do not tell the variance over tasks from that over seeds.": one_seed,
-        "Nothing varies in these rows, so they do not say how small a difference would be seen.": design.deviation == 0,
         f"More than {power.MOST:,} tasks would be needed.": asked and known and design.tasks_needed is None,
         f"No number of seeds is enough on these tasks: they differ by a standard deviation of {alone:.3g}.": (
             asked and not one_seed and known and design.seeds_needed is None and design.tasks >= design.fewest_tasks

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 DASH: Final = "–"
@@ -74,8 +75,8 @@ def spanned(mean: object, low: object, high: object, sign: bool = False) -> str:
     assert isinstance(mean, (int, float))
     assert isinstance(low, (int, float))
     assert isinstance(high, (int, float))
-    text = f"{_fixed(mean, _places(low, high))} {interval(low, high)}"
-    return f"+{text}" if sign and mean > 0 else text
+    text, left, right = _alike((mean, low, high), high - low)
+    return f"{'+' if sign and mean > 0 else ''}{text} [{left},{GLUE}{right}]"
 
 
 def signed(value: object, digits: int = 3) -> str:
@@ -90,8 +91,8 @@ def interval(low: object, high: object) -> str:
         return DASH
     assert isinstance(low, (int, float))
     assert isinstance(high, (int, float))
-    places = _places(low, high)
-    return f"[{_fixed(low, places)},{GLUE}{_fixed(high, places)}]"
+    left, right = _alike((low, high), high - low)
+    return f"[{left},{GLUE}{right}]"
 
 
 def estimate(found: Interval | None) -> str:
@@ -142,11 +143,29 @@ def _decimals(size: float, digits: int) -> int:
     return max(0, digits - 1 - math.floor(math.log10(size)))
 
 
-def _places(low: float, high: float) -> int:
-    width = (high - low) / 2
-    return min(6, _decimals(width, 2)) if width > 1e-9 else 4
+def _alike(values: Sequence[float], width: float) -> list[str]:
+    """Values to the same place, the second digit of half the width; with powers of ten where they are far from 1."""
+    size = max(map(abs, values))
+    if size == 0:
+        return ["0"] * len(values)
+    # Where nothing is between low and high, four digits of the value itself.
+    most = math.floor(math.log10(size))
+    finest = math.floor(math.log10(width) - math.log10(2)) - 1 if 0 < width < math.inf else most - 3
+    finest = max(finest, most - 15)
+    plain = [_fixed(value, max(0, -finest)) for value in values]
+    if size < 1e6 and finest >= -6:
+        return plain
+    powers = [_power(value, finest) for value in values]
+    return min(plain, powers, key=lambda texts: sum(map(len, texts)))
 
 
 def _fixed(value: float, places: int) -> str:
-    text = f"{value:.{places}f}"
-    return text.replace("-", MINUS) if float(text) != 0 else text.lstrip("-")
+    text = f"{value:,.{places}f}" if abs(value) >= 1e6 else f"{value:.{places}f}"
+    return text.replace("-", MINUS) if float(text.replace(",", "")) != 0 else text.lstrip("-")
+
+
+def _power(value: float, finest: int) -> str:
+    """A number with a power of ten, down to the digit that stands for ten to the power ``finest``."""
+    if value == 0 or abs(value) < 10.0**finest / 2:
+        return "0"
+    return f"{value:.{max(0, math.floor(math.log10(abs(value))) - finest)}e}".replace("-", MINUS)

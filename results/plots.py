@@ -100,7 +100,8 @@ def draw_cost(
         axes.plot(x, y, color=theme.muted, lw=1, ls=":", drawstyle="steps-post", zorder=1)
     hits = [hit for label, point in points.items() for hit in draw_points(axes, [point], look[label])]
     axes.margins(x=0.12)
-    axes.xaxis.set_major_formatter(lambda value, position: _short_number(value))
+    if logarithmic or max(costs) - min(costs) > 1e-3 * max(costs):  # else six digits do not tell ticks apart
+        axes.xaxis.set_major_formatter(lambda value, position: _short_number(value))
     axes.xaxis.set_minor_formatter(lambda value, position: "")
     if not logarithmic:
         axes.locator_params(axis="x", nbins=5)

@@ -33,6 +33,9 @@ _SMALLER: Final = tuple(
 )
 """What a page does not need of an SVG file, in this order."""
 
+_OFFSET: Final = re.compile(r"(1e[-\u2212]?\d+)?(?:([+\u2212-])(.+))?")
+"""Matplotlib's text for what the ticks of an axis leave out."""
+
 _MARKERS: Final = re.compile(r'<g( clip-path="[^"]*")?>((?:<use [^>]*/>)+)</g>')
 
 
@@ -45,11 +48,13 @@ def furnish(axes: Axes, letters: str, grid: str, size: float) -> None:
     from matplotlib.ticker import FixedLocator
 
     named_rows = isinstance(axes.yaxis.get_major_locator(), FixedLocator)
+    shared: dict[bool, str] = {}
     axes.add_artist(Line2D([0, 1], [0, 0], color=grid, lw=0.8, transform=axes.transAxes, zorder=0.5, clip_on=False))
     for axis, vertical in ((axes.xaxis, True), (axes.yaxis, False)):
         low, high = sorted(axis.get_view_interval())
         places = [place for place in axis.get_majorticklocs() if low <= place <= high]
         texts = axis.get_major_formatter().format_ticks(places)
+        shared[vertical] = _shared(axis.get_major_formatter().get_offset())
         ends = [0.0, 1.0, float("nan")] * len(places)
         along = [place for place in places for _ in range(3)]
         transform = axes.get_xaxis_transform() if vertical else axes.get_yaxis_transform()
@@ -71,21 +76,32 @@ def furnish(axes: Axes, letters: str, grid: str, size: float) -> None:
                 parse_math=False,
                 annotation_clip=False,
             )
-    if label := axes.get_xlabel():
-        axes.annotate(
-            label,
-            (0.5, 0),
-            (0, -20),
-            xycoords="axes fraction",
-            textcoords="offset points",
-            ha="center",
-            va="top",
-            fontsize=size,
-            color=letters,
-            parse_math=False,
-        )
+    below = f"{axes.get_xlabel()}  {shared[True]}".strip()
+    for label, at, offset, side in ((below, (0.5, 0), (0, -20), "center"), (shared[False], (0, 1), (-44, 12), "left")):
+        if label:
+            axes.annotate(
+                label,
+                at,
+                offset,
+                xycoords="axes fraction",
+                textcoords="offset points",
+                ha=side,
+                va="top",
+                fontsize=size,
+                color=letters,
+                parse_math=False,
+            )
     axes.set_axis_off()
     axes.figure.patch.set_visible(False)
+
+
+def _shared(offset: str) -> str:
+    """What the ticks of an axis leave out, as in ``× 1e−9 + 5e−1``: the factor first, then what is added."""
+    parts = _OFFSET.fullmatch(offset)
+    if parts is None:
+        return offset
+    factor, sign, added = parts.groups()
+    return " ".join([*(["×", factor] if factor else []), *([sign, added] if sign else [])])
 
 
 def element(
