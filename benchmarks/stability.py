@@ -19,8 +19,6 @@ too. The data sets themselves, the source's and the pool, are fixed, and what an
 
 from __future__ import annotations
 
-# ruff: noqa: E402 - one setting comes before torch is loaded
-
 import argparse
 import dataclasses
 import sys
@@ -34,6 +32,7 @@ from typing import Any, TypeVar
 
 from harness.engines.allocator import keep_freed_memory, round_alike
 
+# ruff: noqa: E402
 round_alike()  # before torch is loaded, as in the workers
 
 import numpy as np
@@ -119,7 +118,9 @@ def _move_one_weight(objective: Objective, examples: Examples, amount: float, dr
     if not alive:
         raise ValueError("no weight has a gradient, so none can be moved to any effect")
     place = alive[int(torch.randint(len(alive), (), generator=draw))]
-    typical = torch.cat([weight.detach().flatten() for weight in objective.finish().parameters()]).square().mean().sqrt()
+    typical = (
+        torch.cat([weight.detach().flatten() for weight in objective.finish().parameters()]).square().mean().sqrt()
+    )
     with torch.no_grad():
         for parameter in parameters:
             if place < parameter.numel():
@@ -242,8 +243,14 @@ class Line:
 
 
 def line(
-    task: Task, n: int, label: str, baseline: str | None, scores: FloatArray, moved: FloatArray,
-    means: FloatArray | None, reasons: list[str],
+    task: Task,
+    n: int,
+    label: str,
+    baseline: str | None,
+    scores: FloatArray,
+    moved: FloatArray,
+    means: FloatArray | None,
+    reasons: list[str],
 ) -> Line:
     """The estimates from what was measured; blocks that are not whole are left out."""
     whole = np.isfinite(scores).all(axis=(1, 2, 3)) & np.isfinite(moved).all(axis=1)
@@ -285,7 +292,10 @@ def tables(suite: Suite, options: argparse.Namespace, baseline: str) -> Iterator
             means = resampled(task, list(found.values()), options.resamples, draw)
             make = partial(line, task, n)
             base = found[baseline]
-            alone = [make(one.label, None, one.scores, one.moved, means.get(one.label), one.reasons) for one in found.values()]
+            alone = [
+                make(one.label, None, one.scores, one.moved, means.get(one.label), one.reasons)
+                for one in found.values()
+            ]
             yield alone + [
                 make(
                     label,

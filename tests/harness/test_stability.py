@@ -68,7 +68,9 @@ def test_equal_seeds_are_the_harness_own_trial(stability, short_source, tmp_path
     same = stability.crossed(trial, 3, 3, 3)
     rows = [run(one, store) for one in (trial, same, stability.nudged(same, 0.0), stability.nudged(same, 1e-3))]
     assert [row["status"] for row in rows] == ["done"] * 4
-    scores = [[repr(row.get(name)) for name in ("score_validation", "score_test", "score_source_after")] for row in rows]
+    scores = [
+        [repr(row.get(name)) for name in ("score_validation", "score_test", "score_source_after")] for row in rows
+    ]
     assert scores[0] == scores[1] == scores[2]
     assert scores[0] != scores[3]
     assert len({row["key"] for row in rows}) == 1
