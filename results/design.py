@@ -17,7 +17,6 @@ from results.pivot import Grid, as_grid
 from results.power import Variances, variance_components
 from results.statistics import ALPHA, FloatArray, fewest_tasks
 
-
 NO_UNIT: Final = "Tasks have no common unit."
 FEWER_THAN_TWO: Final = (
     "Fewer than two tasks have a difference with a size: nothing is known of the variance over tasks."
