@@ -18,9 +18,11 @@ import pyarrow.parquet as pq
 from scipy import stats
 
 from results.compare import Comparison, compare, compare_per_task
+from results.costs import retention_by_cell, task_means
 from results.display import interval, markdown, number, p_value, percent, spanned
 from results.leaderboard import leaderboard
-from results.statistics import ALPHA, holm, mean_of_sample
+from results.pivot import pivot
+from results.statistics import ALPHA, FloatArray, holm, mean_of_sample
 
 CONTROLS = ("pac_random_mask", "pac_inverted_mask", "pac_no_allocate", "pac_no_penalty", "fine_tuning_allocated")
 """Compared with PAC, of which each changes one thing."""
@@ -111,15 +113,30 @@ def chance(rows: pa.Table) -> str:
 
 
 def retention(rows: pa.Table) -> str:
-    """How much of the source ability each method leaves, and whether PAC's mask gives the allocated network back."""
+    """How much of the source ability each method leaves, and what PAC's mask gives back of it; means over tasks."""
+    column = rows.column_names.index("score_source_after")
+    remasked = rows.set_column(column, "score_source_after", rows["score_source_recovered"])
+    kept, given_back = _retained(rows), _retained(remasked)
     lines = []
-    for standing in sorted(leaderboard(rows).methods, key=lambda one: -(one.source_retention or 0.0)):
-        mine = rows.filter(pc.equal(rows["label"], standing.method))
+    for label in sorted(kept, key=lambda label: -np.nan_to_num(kept[label]).mean()):
+        mine = rows.filter(pc.equal(rows["label"], label))
         both = mine.filter(pc.is_valid(mine["score_source_recovered"]))
         same = pc.sum(pc.equal(both["score_source_recovered"], both["score_source_prepared"])).as_py() or 0
-        given_back = f"{same:,} of {len(both):,}" if len(both) else "–"
-        lines.append([markdown(standing.method), percent(standing.source_retention), given_back])
-    return table(["method", "source score kept after transfer", "given back bitwise by its mask"], lines)
+        bitwise = f"{same:,} of {len(both):,}" if len(both) else "–"
+        lines.append([markdown(label), _mean(kept[label]), _mean(given_back[label]), bitwise])
+    columns = ["method", "share kept after transfer [95 %]", "after masking again", "equal to the allocated network's"]
+    return table(columns, lines)
+
+
+def _retained(rows: pa.Table) -> dict[str, FloatArray]:
+    """Each label's retention on each task."""
+    grid = pivot(rows).over_tasks(None)
+    return dict(zip(grid.labels, task_means(grid, retention_by_cell(grid)).T, strict=True))
+
+
+def _mean(values: FloatArray) -> str:
+    estimate = mean_of_sample(values[np.isfinite(values)])
+    return spanned(estimate.mean, *estimate.interval()) if estimate else "–"
 
 
 def engines(rows: pa.Table) -> str:
