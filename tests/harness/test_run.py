@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import rerun
 from results import table
 from tests.conftest import COMMAND, processes_of_session
 
@@ -383,3 +384,17 @@ def test_engines_and_packs_agree_on_a_real_run(finished, pacbench, small_suite, 
     common = wider.keys() & narrow.keys()
     assert len(common) >= 12
     assert all(wider[key] == narrow[key] for key in common), "a third lane beside two changed a bit"
+
+
+def test_a_row_run_again_from_what_it_says_has_its_scores(finished, tmp_path, capsys, monkeypatch):
+    """Tuned rows of two methods: the configuration comes from the row, not from tuning."""
+    rows = table.read(finished)
+    table.export(rows, tmp_path / "rows.parquet")
+    wanted = [("pac", 1), ("l2-sp strong", 0)]
+    keys = [
+        row["key"] for row in rows.to_pylist() if (row["label"], row["seed"]) in wanted and row["target_size"] == 20
+    ]
+    assert len(keys) == 2
+    monkeypatch.setattr("sys.argv", ["rerun", str(tmp_path / "rows.parquet"), *keys])
+    assert rerun.main() == 0
+    assert capsys.readouterr().out.count("all scores equal") == 2

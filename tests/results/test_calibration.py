@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-
-@pytest.fixture(scope="module")
-def calibration():
-    path = Path(__file__).parents[2] / "benchmarks" / "calibration.py"
-    spec = importlib.util.spec_from_file_location("calibration", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["calibration"] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["calibration"]
+from benchmarks import calibration
 
 
-def test_the_judge_of_the_simulation_is_compare(calibration):
+def test_the_judge_of_the_simulation_is_compare():
     """Verdicts and intervals are those of rows, with and without a difference."""
     assert calibration.check_against_compare(9, np.random.default_rng(0)) == 36
 
 
-def test_p_values_are_those_of_every_sum(calibration):
+def test_p_values_are_those_of_every_sum():
     """All signs of six ranks, counted one by one."""
     signs = np.array(np.meshgrid(*[[0, 1]] * 6)).reshape(6, -1)
     sums = (signs * np.arange(1, 7)[:, None]).sum(axis=0)
@@ -35,7 +22,7 @@ def test_p_values_are_those_of_every_sum(calibration):
 
 
 @pytest.mark.parametrize("noise", ["gaussian", "heavy-tailed"])
-def test_verdicts_without_effect_are_rarely_wrong(calibration, noise):
+def test_verdicts_without_effect_are_rarely_wrong(noise):
     """At most one table in twenty, within the simulation's error; t intervals cover; pooled seeds would not."""
     cell = calibration.no_effect(np.random.default_rng(1), noise, 1.0, 12, 4, 3000)
     assert cell.wrong <= 0.05 + 3 * cell.error
@@ -44,7 +31,7 @@ def test_verdicts_without_effect_are_rarely_wrong(calibration, noise):
     assert cell.pooled > 0.1
 
 
-def test_power_is_what_is_foretold(calibration):
+def test_power_is_what_is_foretold():
     """Simulated verdicts find a difference as often as results.power says."""
     point = calibration.power_curve(np.random.default_rng(3), 10, 1.0, 3000)
     assert point.two_methods == pytest.approx(point.expected_two, abs=0.03)
