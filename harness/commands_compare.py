@@ -23,6 +23,7 @@ from results.listing import cost_text, words
 from results.merging import JUDGED, Source
 from results.pareto import GROUPS, Front
 from results.pivot import pivot
+from results.power import cannot_decide
 from results.sensitivity import Sensitivity, sensitivity
 from results.verdicts import sentences
 
@@ -47,31 +48,32 @@ def leaderboard_command(options: Namespace) -> int:
     _show_board(console, board)
     for front in board.pareto:
         console.print(escape(_worth(front)))
-    if steadiness.drops:
+    if any(steadiness.first_of.values()):
         console.print(escape(_owes(steadiness)))
     return 0
 
 
 def _show_board(console: Console, board: Leaderboard) -> None:
-    said = f"{display.plural(board.tasks, 'task')} and {display.plural(board.cells, 'task-size cell')}"
-    console.print(f"{said} that all ranked methods have, of {board.all_tasks} and {board.all_cells}.")
+    tasks = f"{board.tasks} of {display.plural(board.all_tasks, 'task')}"
+    cells = f"{board.cells} of {display.plural(board.all_cells, 'task-size cell')}"
+    console.print(f"Over {tasks} and {cells}: what all ranked methods have.")
     lines: list[list[Any]] = [
         [
             display.name(m.method, 24),
             display.spanned(m.mean_rank, m.rank_low, m.rank_high),
             m.tie_group,
             display.percent(m.win_rate),
-            display.number(m.iqm),
+            display.spanned(m.iqm, m.iqm_low, m.iqm_high),
             _elo(m),
-            m.tasks,
         ]
         for m in board.methods
     ]
-    show(console, ["method", "mean rank [95 %]", "tie", "wins", "IQM", "Elo [95 %]", "tasks"], lines)
+    show(console, ["method", "mean rank [95 %]", "tie", "wins", "IQM [95 %]", "Elo [95 %]"], lines, tight=True)
     console.print()
     costs: list[list[Any]] = [
         [
             display.name(m.method, 24),
+            m.tasks,
             m.seeds,
             display.percent(m.coverage),
             f"{m.failures}/{m.trials}",
@@ -85,7 +87,20 @@ def _show_board(console: Console, board: Leaderboard) -> None:
         ]
         for m in board.methods
     ]
-    header = ["method", "seeds", "cells", "failed", "declined", "tuned", "trains", "time", "memory", "FLOPs", "kept"]
+    header = [
+        "method",
+        "tasks",
+        "seeds",
+        "cells",
+        "failed",
+        "declined",
+        "tuned",
+        "trains",
+        "time",
+        "memory",
+        "FLOPs",
+        "kept",
+    ]
     show(console, header, costs, tight=True)
     console.print(
         "cells: share of the board's cells that the method has; tuned: configurations tried; kept: share of the source "
@@ -94,6 +109,8 @@ def _show_board(console: Console, board: Leaderboard) -> None:
     console.print("Methods that share a letter under `tie` cannot be told apart by these rows.")
     if board.friedman_p is not None:
         console.print(f"Do any differ? Friedman p {display.p_value(board.friedman_p)} (corrected for ties).")
+    if sentence := cannot_decide(board.tasks, sum(m.mean_rank is not None for m in board.methods)):
+        console.print(sentence)
     if board.tasks == 1:
         console.print("A single task: no interval, and no claim about other tasks.")
 
@@ -114,7 +131,11 @@ def _worth(front: Front) -> str:
 
 
 def _owes(found: Sensitivity) -> str:
-    kept = [f"in {found.first_kept[k]} of {found.first_of[k]} boards without one {k}" for k in found.first_of]
+    kept = [
+        f"in {found.first_kept[kind]} of {display.plural(number, 'board')} without one {kind}"
+        for kind, number in found.first_of.items()
+        if number
+    ]
     first = ", ".join(display.name(label, 24) for label in found.first)
     return f"{first} {'stays' if len(found.first) == 1 else 'stay'} first {' and '.join(kept)}."
 
@@ -144,9 +165,20 @@ def compare_command(options: Namespace) -> int:
     console = Console(stderr=options.json)
     if paired is not None:
         _show_pairing(console, paired)
-    if not options.json:
+    compared = any(record.tasks for record in records)
+    if not compared:
+        console.print(escape(_nothing(options, paired)))
+    elif not options.json:
         _show_comparison(console, records, options)
-    return 0
+    return 0 if compared else 1
+
+
+def _nothing(options: Namespace, paired: Beside | None) -> str:
+    """Why there is nothing to say about these two methods."""
+    candidate, baseline = display.name(options.candidate, 30), display.name(options.baseline, 30)
+    if paired is not None:
+        return f"Nothing is compared: no trial of {candidate} pairs with one of {baseline}."
+    return f"Nothing is compared: {candidate} and {baseline} share no seed of a task and size that enters averages."
 
 
 def _pairs(rows: pa.Table, first: str, second: str) -> list[tuple[Any, Any]]:
@@ -174,9 +206,6 @@ def _show_pairing(console: Console, paired: Beside) -> None:
 
 def _show_comparison(console: Console, records: Sequence[Comparison], options: Namespace) -> None:
     candidate, baseline = display.name(options.candidate, 30), display.name(options.baseline, 30)
-    if not records:
-        console.print(escape(f"Nothing is compared: no trial of {candidate} pairs with one of {baseline}."))
-        return
     console.print(escape(_headline(records[0], candidate, baseline)))
     for question in QUESTIONS:
         mine = [record for record in records if record.question == question]

@@ -36,6 +36,11 @@ TOGETHER: Final = 100
 
 WIDTH: Final = 78
 
+NO_METRIC: Final = (
+    "pacbench: no metric is given, so tasks have no common unit and only wins are counted; if all scores are in one "
+    "unit, import into a new folder with --set metric=NAME"
+)
+
 
 def import_command(options: Namespace) -> int:
     """Import files and say what became of their rows: 0 all, 1 some were dropped. Raises: UserError if none fits."""
@@ -104,6 +109,8 @@ def _import(
         count = sum(file.rows for file in account.files)
         new = [{"name": f"{len(new):,} files", "sha256": together, "rows": count, "mapping": fingerprint}]
     new = [entry for entry in new if entry not in entries and entry["sha256"] not in before]
+    if rows["metric"].null_count:
+        print("\n".join(textwrap.wrap(NO_METRIC, WIDTH)), file=sys.stderr)
     if not new and not account.imported:
         return
     record = record or _new_record(mapping)

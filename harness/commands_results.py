@@ -203,8 +203,12 @@ def status(record: dict[str, Any], rows: pa.Table) -> dict[str, Any]:
 
 
 def report_command(options: Namespace) -> int:
-    """Write the report and print where it is."""
-    rows = read_rows(options.folders)
+    """Write the report and print where it is: 1 if it refuses to mix the campaigns, and says why."""
+    sources, refusal = [read_source(address) for address in options.folders], None
+    try:
+        rows = merged(sources)
+    except ValueError as error:
+        rows, refusal = pa.concat_tables([source.rows for source in sources]), str(error)
     campaigns = [address for address in options.folders if not Path(address).is_file()]
     records = [read_record(open_place(address)) for address in campaigns]
     if not options.out and options.folders[0] not in campaigns:
@@ -214,14 +218,16 @@ def report_command(options: Namespace) -> int:
         raise UserError(f"{folder} is a link to {folder.resolve()}; say --out {folder.resolve()} if you mean that")
     try:
         with _local(folder) as local:
-            written = write_report(rows, local, baseline=options.baseline, campaigns=records)
+            written = write_report(rows, local, baseline=options.baseline, campaigns=records, refusal=refusal)
     except OSError as error:
         raise UserError(f"--out {folder}: cannot be written ({explain(error)})") from error
     except ValueError as error:
         raise UserError(str(error)) from error
     for path in written.values():
         print(folder / path.name)
-    return 0
+    if refusal is not None:
+        print(f"pacbench: the report compares nothing: {refusal}", file=sys.stderr)
+    return 0 if refusal is None else 1
 
 
 @contextmanager

@@ -13,10 +13,10 @@ from results.compare import Comparison, compare
 from results.constraints import WORDS, Check, Limits, checks
 from results.costs import NEEDS_DEVICE_ALONE
 from results.dense import dense
-from results.display import plural
 from results.pairing import Pairing, pair_all, told_apart
 from results.pivot import BoolArray, Grid, as_grid
 from results.placing import Placing, placings
+from results.power import cannot_decide
 from results.statistics import ALPHA, fewest_tasks
 
 FARTHEST: Final = 2.0
@@ -89,7 +89,7 @@ def advise(rows: pa.Table | Grid, target_size: int, limits: Limits | None = None
     count, tasks = len(ranked.labels), len(ranked.family_index()[0])
     needed = fewest_tasks(ALPHA / (count * (count - 1) / 2)) if count > 1 else None
     if not reasons:
-        reasons = _reasons(count, tasks, needed, found)
+        reasons = _reasons(count, tasks, found)
     pairs = pair_all(ranked) if count > 1 and tasks else []
     apart = told_apart(pairs, count)
     places = placings(ranked, apart)[0] if pairs else [Placing()] * count
@@ -149,7 +149,7 @@ def _why_not(those: Sequence[Check], coverage: float) -> str | None:
     return None if broken is None else f"{WORDS[broken.limit_on]} beyond the limit"
 
 
-def _reasons(count: int, tasks: int, needed: int | None, found: dict[str, tuple[Check, ...]]) -> list[str]:
+def _reasons(count: int, tasks: int, found: dict[str, tuple[Check, ...]]) -> list[str]:
     """Why these rows cannot say, the most telling first; none where they can."""
     measured: dict[str, bool] = {}
     for check in (check for those in found.values() for check in those):
@@ -163,10 +163,8 @@ def _reasons(count: int, tasks: int, needed: int | None, found: dict[str, tuple[
         return ["No method keeps these limits and has enough cells."]
     if tasks == 0:
         return ["The methods that keep the limits have no task and size in common."]
-    if needed is not None and tasks < needed:
-        than = f"any two of {count} methods" if count > 2 else "two methods"
-        return [f"{plural(tasks, 'task')} cannot tell {than} apart: {needed} are needed for p < {ALPHA} after Holm."]
-    return []
+    sentence = cannot_decide(tasks, count)
+    return [sentence] if sentence else []
 
 
 def _beaten(

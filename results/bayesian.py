@@ -84,18 +84,25 @@ def bayesian_signed_rank(
     finite = np.abs(differences[np.isfinite(differences)])
     decisive = 2 * (rope + float(finite.max(initial=0.0))) + 1
     observed = np.append(0.0, np.clip(differences, -decisive, decisive))
-    sums = observed[:, None] + observed
-    better, worse = _beyond(sums, 2 * rope), _beyond(-sums, 2 * rope)
     weights = rng.dirichlet(np.append(prior_strength, np.ones(len(differences))), size=draws)
-    outcomes = (worse, 1 - worse - better, better)
-    chances = np.stack([((weights @ outcome) * weights).sum(axis=1) for outcome in outcomes])
+    better, worse = _beyond(observed, weights, 2 * rope), _beyond(-observed, weights, 2 * rope)
+    chances = np.stack([worse, 1 - worse - better, better])
     largest = chances >= chances.max(axis=0) - 1e-12
     return Posterior(*(float(share) for share in (largest / largest.sum(axis=0)).mean(axis=1)))
 
 
-def _beyond(sums: FloatArray, edge: float) -> FloatArray:
-    """1 above the edge, half on it, to rounding, 0 below."""
-    return np.where(np.isclose(sums, edge, rtol=1e-12, atol=1e-12 * edge), 0.5, sums > edge)
+def _beyond(values: FloatArray, weights: FloatArray, edge: float) -> FloatArray:
+    """The weight of the pairs of values, each with itself too, whose sum is above the edge; on it, to rounding, half.
+
+    Shapes: (values,), (draws, values) -> (draws,).
+    """
+    order = np.argsort(values, kind="stable")
+    values, weights = values[order], weights[:, order]
+    below = np.concatenate([np.zeros((len(weights), 1)), np.cumsum(weights, axis=1)], axis=1)
+    above = np.searchsorted(values, edge - values + 2e-12 * edge, side="right")
+    not_below = np.searchsorted(values, edge - values - 2e-12 * edge, side="left")
+    beyond = below[:, -1:] - (below[:, above] + below[:, not_below]) / 2
+    return np.asarray((weights * beyond).sum(axis=1), np.float64)
 
 
 def _check(rope: float) -> None:
@@ -115,7 +122,7 @@ class Belief:
     posterior: Posterior | None
 
 
-def beliefs(rows: pa.Table | Grid, baseline: str, rope: float) -> list[Belief]:
+def beliefs(rows: pa.Table | Grid, baseline: str, rope: float, draws: int = DRAWS) -> list[Belief]:
     """The Bayesian signed-rank posterior of each other label against the baseline over tasks, sorted by label.
 
     ``rope`` is in the unit of the comparison, as the margin of a verdict is. Every label gets the same draws.
@@ -135,6 +142,7 @@ def beliefs(rows: pa.Table | Grid, baseline: str, rope: float) -> list[Belief]:
     for candidate, label in enumerate(grid.labels):
         if candidate != place:
             differences = pair(grid, scores, unit is not None, candidate, place).differences
-            posterior = bayesian_signed_rank(differences, rope, np.random.default_rng(0)) if unit is not None else None
+            rng = np.random.default_rng(0)
+            posterior = bayesian_signed_rank(differences, rope, rng, draws) if unit is not None else None
             found.append(Belief(label, baseline, unit, len(differences), rope, posterior))
     return found

@@ -77,13 +77,14 @@ def steadiness_words(found: Sensitivity | None) -> list[str]:
     first = " and ".join(map(name, found.first[:MOST_PAIRS]))
     said = [
         f"Without any single {kind}, {first} {'stays' if len(found.first) == 1 else 'stay'} first in "
-        f"{found.first_kept[kind]:,} of {found.first_of[kind]:,} rankings."
+        f"{found.first_kept[kind]:,} of {display.plural(found.first_of[kind], 'ranking')}."
         for kind in found.first_of
         if found.first_of[kind]
     ]
     quiet = sum(not _changes(drop, found) for drop in found.drops)
     if quiet:
-        said.append(f"{quiet:,} of {len(found.drops):,} such rankings change nothing and are not listed.")
+        changes = "changes nothing and is" if quiet == 1 else "change nothing and are"
+        said.append(f"{quiet:,} of {display.plural(len(found.drops), 'such ranking')} {changes} not listed.")
     return said
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from results.display import plural
 from results.errors import ResultsError, nearest
 from results.pairing import Pairing, chance_better, pair
-from results.pivot import Grid, as_grid
+from results.pivot import NO_METRIC, Grid, as_grid
 from results.statistics import (
     ALPHA,
     MeanEstimate,
@@ -24,6 +24,7 @@ from results.statistics import (
     round_significant,
 )
 
+ALIKE = "All differences are the same, so the interval has no width: others, not in these rows, may still differ."
 QUESTIONS = ("population", "fixed")
 """Other tasks like these, or exactly these tasks with other seeds. The headline is the population."""
 
@@ -132,7 +133,7 @@ def _verdicts(rivals: list[tuple[Comparison, int]], margin: float | None) -> dic
         else:
             verdict = "equivalent" if inside and not rival.tasks_failed else "undecided"
         low, high = rival.interval_low, rival.interval_high
-        note = rival.note
+        note = f"{rival.note} {ALIKE}".strip() if low is not None and low == high else rival.note
         if verdict in ("better", "worse") and low is not None and high is not None and low <= 0 <= high:
             said = "The verdict is of the ranks of the differences; the interval of their mean includes 0."
             note = f"{note} {said}".strip()
@@ -195,7 +196,7 @@ def _against(grid: Grid, baseline: str, target_size: int | None, question: str) 
             interval90_high=high90,
             tasks_failed=pairing.decided_by_failure,
             tasks_missing=tasks - compared,
-            note=" ".join(_notes(pairing, tasks, useless, question, rivals)),
+            note=" ".join(_notes(pairing, tasks, useless, question, rivals, grid.no_metric)),
         )
         found.append((comparison, side))
     return found
@@ -210,21 +211,24 @@ def _estimate(pairing: Pairing, question: str) -> tuple[MeanEstimate | None, flo
     return estimate, p_value, int(np.sign(estimate.mean)) if estimate else 0
 
 
-def _notes(pairing: Pairing, tasks: int, useless: list[str], question: str, rivals: int) -> list[str]:
+def _notes(pairing: Pairing, tasks: int, useless: list[str], question: str, rivals: int, no_metric: bool) -> list[str]:
     """What a reader must know beside the numbers, as sentences."""
     compared = len(pairing.differences)
     least, family = fewest_tasks(ALPHA / rivals), "" if rivals == 1 else f" after Holm over {rivals} labels"
-    decisive = pairing.decided_by_failure
+    decisive, gaps = pairing.decided_by_failure, pairing.unpaired_cells
+    have, are = "has" if compared == 1 else "have", "is" if gaps == 1 else "are"
+    rest = f"mean and intervals are over the other {compared - decisive}" if compared > decisive else "there is no mean"
     said = {
         f"Not averaged, as their anchors cannot be told apart: {', '.join(useless)}.": len(useless) > 0,
-        f"Only {compared} of {tasks} tasks have both labels with a common seed.": compared < tasks,
-        f"{pairing.unpaired_cells} cells have no common seed and are left out.": pairing.unpaired_cells > 0,
+        f"Only {compared} of {plural(tasks, 'task')} {have} both labels with a common seed.": compared < tasks,
+        f"{plural(gaps, 'cell')} {'has' if gaps == 1 else 'have'} no common seed and {are} left out.": gaps > 0,
         "Tasks have no common unit: sign test, no mean difference.": not pairing.one_unit and question == "population",
         "Some task has fewer than two common seeds: no test over seeds.": (
             question == "fixed" and pairing.one_unit and pairing.fewest_seeds < 2 and compared > decisive
         ),
         "Tasks have no common unit: no test over seeds.": not pairing.one_unit and question == "fixed",
-        f"Failures decide {decisive} tasks; mean and intervals are over the other {compared - decisive}.": decisive > 0,
+        NO_METRIC: not pairing.one_unit and no_metric,
+        f"Failures decide {plural(decisive, 'task')}; {rest}.": decisive > 0,
         f"{plural(compared, 'task')} cannot decide: {least} are needed for p < {ALPHA}{family}.": (
             question == "population" and 0 < compared < least
         ),

@@ -13,7 +13,7 @@ from scipy import stats
 from results import power
 from results.errors import ResultsError, nearest
 from results.pairing import pair
-from results.pivot import Grid, as_grid
+from results.pivot import NO_METRIC, Grid, as_grid
 from results.power import Variances, variance_components
 from results.statistics import ALPHA, FloatArray, fewest_tasks
 
@@ -92,7 +92,8 @@ def designs(
         differences = pairing.seed_differences if unit is not None else np.empty((0, 1))
         design = of_differences(differences, max(1, len(grid.labels) - 1), difference, tasks, seeds)
         if unit is None:
-            design = replace(design, tasks=tasks or len(pairing.differences), note=NO_UNIT)
+            note = f"{NO_UNIT} {NO_METRIC}" if grid.no_metric else NO_UNIT
+            design = replace(design, tasks=tasks or len(pairing.differences), note=note)
         seeds_each = design.seeds or pairing.seeds
         found.append(replace(design, seeds=seeds_each, candidate=label, baseline=baseline, unit=unit))
     return found

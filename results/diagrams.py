@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from results.display import name, number, percent, plural, spanned
+from results.display import name, number, percent, plural, short, spanned
 from results.figures import LETTERS, Hit, Style, Theme, place_ticks
 from results.leaderboard import Leaderboard
 from results.plots import SHORT_NAME, Point, draw_points
@@ -48,7 +48,7 @@ def draw_ranks(axes: Axes, board: Leaderboard, look: dict[str, Style], theme: Th
         axes.text(1, -1.25, text, va="bottom", fontsize=LETTERS - 1, color=theme.muted)
     axes.set_xlim(1 - step, worst + step * (1 + len(groups)))
     axes.set_ylim(worst - 0.4, top)
-    place_ticks(axes.yaxis, range(worst), [name(s.method, SHORT_NAME) for s in ranked])
+    place_ticks(axes.yaxis, range(worst), [short(s.method, SHORT_NAME) for s in ranked])
     every = 1 if worst <= 8 else 2
     places = range(1, worst + 1, every)
     place_ticks(axes.xaxis, places, [str(rank) for rank in places])

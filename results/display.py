@@ -17,6 +17,8 @@ LONGEST_NAME: Final = 60
 
 _INVISIBLE: Final = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
+_BROAD: Final = frozenset("ABCDEGHKMNOQRSUVWXmw@%&⟨⟩")
+
 _ENTITIES: Final = {"&": "&amp;", "<": "&lt;", "|": "&#124;"}
 _MARKUP: Final = re.compile(r"[\\`*~$|]|&(?=[\w#])|<(?=[\w/!?])|\](?=[(\[:])|(?<!\w)_|_(?!\w)")
 
@@ -43,6 +45,16 @@ def name(text: object, longest: int = LONGEST_NAME) -> str:
     if not seen.replace(GLUE, " ").isprintable():  # quick, and true of nearly all names
         seen = "".join(f"\u27e8U+{ord(c):04X}\u27e9" if unicodedata.category(c) in _INVISIBLE else c for c in seen)
     return seen if len(seen) <= longest else seen[: longest - 1] + "…"
+
+
+def short(text: object, letters: int) -> str:
+    """A name cut to the width of so many ordinary letters, for a place that does not grow: wide letters count more."""
+    shown, left = name(text), float(letters)
+    for index, letter in enumerate(shown):
+        left -= 2.0 if unicodedata.east_asian_width(letter) in "WF" else 1.4 if letter in _BROAD else 1.0
+        if left < 0:
+            return f"{shown[: max(1, index - 1)]}…"
+    return shown
 
 
 def markdown(text: object) -> str:
@@ -101,9 +113,11 @@ def estimate(found: Interval | None) -> str:
 
 
 def percent(value: object) -> str:
-    """A share as per cent; a dash where there is none."""
+    """A share as per cent; a dash where there is none. What is nearly nothing or nearly all is never said to be so."""
     if not isinstance(value, (int, float)) or not math.isfinite(value):
         return DASH
+    if 0 < value < 0.005 or 0.995 <= value < 1:
+        return f"< 1{GLUE}%" if value < 0.5 else f"> 99{GLUE}%"
     return f"{100 * value:.0f}{GLUE}%".replace("-", MINUS)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from results.bayesian import Belief, beliefs
 from results.cells import COLUMNS, Cell, cells
 from results.compare import Comparison, TaskComparison, compare, compare_per_task
 from results.dense import dense
@@ -30,6 +31,11 @@ FINAL = (
 )
 """The columns that are looked at over all final rows."""
 
+EQUIVALENT = 0.05
+"""What counts as practically equivalent in the Bayesian display, in normalised score; other units have none."""
+BELIEF_DRAWS = 5000
+"""Draws of that display: probabilities to within a hundredth."""
+
 A_TENTH = 0.1
 """The difference, in normalised score, for which a report says what would be needed to see it."""
 
@@ -37,8 +43,8 @@ A_TENTH = 0.1
 @dataclass(frozen=True)
 class Findings:
     """``rows`` are sorted, one for each trial. ``boards`` begin with the one over all target sizes, as do ``overall``'s
-    means over tasks; ``profile``, ``wins`` and ``steadiness`` are over all sizes. ``designs`` are those against the
-    baseline.
+    means over tasks; ``profile``, ``wins`` and ``steadiness`` are over all sizes. ``designs`` and ``beliefs`` are those
+    against the baseline.
 
     ``obstacle`` is the sentence that says why nothing is compared with the baseline, or None where something is;
     ``tuning_obstacle`` the same of the tuning curves.
@@ -55,6 +61,7 @@ class Findings:
     wins: Wins | None = None
     steadiness: Sensitivity | None = None
     designs: tuple[Design, ...] = ()
+    beliefs: tuple[Belief, ...] = ()
     tuning: tuple[TuningCurve, ...] = ()
     obstacle: str | None = None
     tuning_obstacle: str | None = None
@@ -81,13 +88,18 @@ class Findings:
         return sorted(found, key=lambda c: place[c.candidate])
 
 
-def findings(rows: pa.Table, baseline: str) -> Findings:
-    """Judge rows of one or several campaigns. Rows that must not be mixed are counted and listed, never averaged."""
+def findings(rows: pa.Table, baseline: str, refusal: str | None = None) -> Findings:
+    """Judge rows of one or several campaigns. Rows that must not be mixed are counted and listed, never averaged.
+
+    ``refusal``: why these rows must not be mixed, where that is known beforehand.
+    """
     rows = rows.set_column(rows.column_names.index("label"), "label", pc.coalesce(rows["label"], rows["method"]))
     rows = latest(ordered(rows))
     bare = Findings(rows, baseline, ())
     if not len(bare.final):
         return replace(bare, obstacle="There are no final trials among these rows yet, so nothing is compared.")
+    if refusal is not None:
+        return replace(bare, obstacle=f"Nothing is averaged or compared: {name(refusal, 2000)}.")
     try:
         grid = pivot(rows)
         found = cells(grid.rows(COLUMNS))
@@ -106,6 +118,7 @@ def findings(rows: pa.Table, baseline: str) -> Findings:
             comparisons=tuple(compare(grid, baseline)),
             per_task=tuple(compare_per_task(grid, baseline)),
             designs=tuple(designs(grid, baseline, A_TENTH if unit == "normalised" else None)),
+            beliefs=tuple(beliefs(grid, baseline, EQUIVALENT if unit == "normalised" else 0.0, BELIEF_DRAWS)),
         )
     return replace(bare, obstacle=obstacle)
 

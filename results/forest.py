@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from results.display import name, number, spanned
+from results.display import name, number, short, spanned
 from results.figures import LETTERS, Hit, Style, Theme, place_ticks
 from results.plots import SHORT_NAME, median
 
@@ -39,7 +39,7 @@ def draw_forest(
         _draw_inside(axes, [(row, d) for row, d in rows if d.label == label], look[label], reach)
     hits = [_draw_outside(axes, row, d, look, theme, reach) for row, d in rows]
     axes.set_ylim(len(differences) - 0.5, -0.5)
-    place_ticks(axes.yaxis, range(len(differences)), [name(d.text, SHORT_NAME + 6) for d in differences])
+    place_ticks(axes.yaxis, range(len(differences)), [short(d.text, SHORT_NAME + 6) for d in differences])
     axes.locator_params(axis="x", nbins=4)
     side: dict[str, Any] = {
         "va": "top",
@@ -48,7 +48,7 @@ def draw_forest(
         "fontsize": LETTERS,
         "color": theme.muted,
     }
-    axes.annotate(f"← {name(baseline, SHORT_NAME)}", (0, 0), (0, -20), ha="left", parse_math=False, **side)
+    axes.annotate(f"← {short(baseline, SHORT_NAME)}", (0, 0), (0, -20), ha="left", parse_math=False, **side)
     axes.annotate("method →", (1, 0), (0, -20), ha="right", **side)
     return hits
 

@@ -23,10 +23,11 @@ from results.ranking import critical_difference
 class Standing:
     """One method. Ranks, win rate, IQM, Elo and letters are over the board's tasks and None for an unranked method.
 
-    ``tie_group`` letters: two methods that share one are not told apart. ``rank_low`` to ``rank_high`` and ``elo_low``
-    to ``elo_high`` are 95 % bootstrap intervals over other tasks and seeds, None with a single task. ``elo`` has a
-    mean of 1500 and one tied game added to each pair, so that it is finite. ``iqm`` needs anchors on every task and is
-    None where failures reach the middle half. ``tasks`` and ``seeds`` are those with a score or a failure, and with a
+    ``tie_group`` letters: two methods that share one are not told apart. ``rank_low`` to ``rank_high``, ``iqm_low`` to
+    ``iqm_high`` and ``elo_low`` to ``elo_high`` are 95 % bootstrap intervals over other tasks and seeds, None with a
+    single task. ``elo`` has a mean of 1500 and one tied game added to each pair, so that it is finite. ``iqm`` needs
+    anchors on every task and is None where failures reach the middle half, as its interval is where they do in some
+    resample. ``tasks`` and ``seeds`` are those with a score or a failure, and with a
     score; ``failures`` and ``declined`` are of so many ``trials``; ``coverage`` is the share of cells that are not
     missing. ``tuning_configs`` and ``tuning_seeds`` are the tuning budget, None where trials do not say. Costs and
     ``source_retention`` are means over tasks of trials that are done; times and memory leave out trials that
@@ -41,6 +42,8 @@ class Standing:
     tie_group: str | None
     win_rate: float | None
     iqm: float | None
+    iqm_low: float | None
+    iqm_high: float | None
     elo: float | None
     elo_low: float | None
     elo_high: float | None

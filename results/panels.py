@@ -9,7 +9,7 @@ from functools import partial
 from results import figures, plots
 from results.cells import Cell
 from results.compare import Comparison, TaskComparison
-from results.display import count, name, plural
+from results.display import count, name, plural, short
 from results.figures import PAGE, Style
 from results.forest import Difference, draw_forest
 from results.gallery import MOST_TASKS, Gallery, Panel, left_out
@@ -93,7 +93,7 @@ def task_forest_gallery(comparisons: Sequence[TaskComparison], look: dict[str, S
         ordered = sorted(mine, key=lambda c: (c.candidate, c.target_size is not None, c.target_size or 0))
         lines = [
             Difference(
-                name(c.candidate, 15) + ("" if c.target_size is None else f"  n={c.target_size:,}"),
+                short(c.candidate, 15) + ("" if c.target_size is None else f"  n={c.target_size:,}"),
                 c.candidate,
                 c.mean_difference,
                 c.interval_low,

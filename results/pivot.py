@@ -25,6 +25,13 @@ _OUTCOME: Final = ("status", "score_test")
 _TIE_BREAK: Final = ("key", "attempt", "adapt_seconds", "peak_memory_bytes", "training_flops", "score_source_after")
 
 
+NO_METRIC: Final = (
+    "Some rows state no metric: if all scores are in one unit, `pacbench import` into a new folder with "
+    "`--set metric=NAME` says so."
+)
+"""What cures foreign rows without a common unit."""
+
+
 @dataclass(frozen=True)
 class Grid:
     """Final scores and outcomes. A cell is one task at one target size; cells, labels and seeds are sorted.
@@ -62,6 +69,11 @@ class Grid:
         """(cells, labels): the cell has a score or failed. Declined and absent cells are missing."""
         scored: BoolArray = np.any(np.isfinite(self.scores), axis=1)
         return np.asarray(self.failed | scored)
+
+    @property
+    def no_metric(self) -> bool:
+        """Whether some cell's rows state no metric."""
+        return any(fact.metric is None for fact in self.facts)
 
     def family_index(self) -> tuple[tuple[str, ...], IntArray]:
         """The families, sorted, and the family of each cell. Shapes: (cells,)."""

@@ -14,6 +14,7 @@ from results.ranking import (
     elo,
     friedman,
     interquartile_mean,
+    interquartile_means,
     mean_ranks,
     ranks,
     resampled_means,
@@ -39,6 +40,8 @@ class Placing:
     tie_group: str | None = None
     win_rate: float | None = None
     iqm: float | None = None
+    iqm_low: float | None = None
+    iqm_high: float | None = None
     elo: float | None = None
     elo_low: float | None = None
     elo_high: float | None = None
@@ -59,9 +62,10 @@ def placings(grid: Grid, apart: BoolArray) -> tuple[list[Placing], Friedman | No
     wins = win_matrix(scores, weights)
     rank = round_significant(mean_ranks(scores, weights))
     rate, rating = round_significant(win_rates(wins)), elo(wins * len(families), PRIOR_TIES)
-    ranges = rating_ranges = np.full((2, len(grid.labels)), np.nan)
+    ranges = rating_ranges = middle_ranges = np.full((2, len(grid.labels)), np.nan)
     if len(families) > 1:
-        resampled = _resampled_wins(grid)
+        resampled, middles = _resampled(grid)
+        middle_ranges = _range_of_finite(middles)
         ranges = np.quantile(len(grid.labels) - resampled.sum(axis=-1), [ALPHA / 2, 1 - ALPHA / 2], axis=0)
         rating_ranges = np.quantile(elo(resampled * len(families), PRIOR_TIES), [ALPHA / 2, 1 - ALPHA / 2], axis=0)
     letters = compact_letters(apart, [int(i) for i in np.argsort(rank, kind="stable")])
@@ -73,6 +77,8 @@ def placings(grid: Grid, apart: BoolArray) -> tuple[list[Placing], Friedman | No
             tie_group=letters[i],
             win_rate=float(rate[i]),
             iqm=middle,
+            iqm_low=_number(middle_ranges[0, i]),
+            iqm_high=_number(middle_ranges[1, i]),
             elo=float(rating[i]),
             elo_low=_number(rating_ranges[0, i]),
             elo_high=_number(rating_ranges[1, i]),
@@ -113,8 +119,18 @@ def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _resampled_wins(grid: Grid) -> FloatArray:
-    """Win matrices of resampled tasks and seeds. Shapes: (draws, labels, labels)."""
+def _range_of_finite(values: FloatArray) -> FloatArray:
+    """The 95 % interval of each column, NaN where a value is not finite. Shapes: (draws, labels) -> (2, labels)."""
+    finite = np.isfinite(values).all(axis=0)
+    limits = np.quantile(np.where(finite, values, 0.0), [ALPHA / 2, 1 - ALPHA / 2], axis=0)
+    return np.where(finite, limits, np.nan)
+
+
+def _resampled(grid: Grid) -> tuple[FloatArray, FloatArray]:
+    """Win matrices and IQMs of resampled tasks and seeds, IQMs NaN without anchors.
+
+    Shapes: (draws, labels, labels), (draws, labels).
+    """
     families, family = grid.family_index()
     slot = np.array([int((family[:cell] == family[cell]).sum()) for cell in range(len(family))])
     shape = len(families), int(slot.max()) + 1, len(grid.labels)
@@ -122,12 +138,20 @@ def _resampled_wins(grid: Grid) -> FloatArray:
     scores[family, :, slot] = grid.scores
     failed, real = np.zeros(shape, bool), np.zeros(shape[:2], bool)
     failed[family, slot], real[family, slot] = grid.failed, True
-    weight = real / real.sum(axis=1, keepdims=True) / len(families)
+    share = real / real.sum(axis=1, keepdims=True)
+    anchored = all(fact.anchored for fact in grid.facts)
+    zero, one = np.zeros((*shape[:2], 1)), np.ones((*shape[:2], 1))
+    for place, end in ((zero, "zero"), (one, "one")):
+        if anchored:
+            place[family, slot, 0] = [getattr(fact, end) * fact.sign for fact in grid.facts]
     batch = max(1, BATCH // failed.size)
-    rng, found = np.random.default_rng(0), []
+    rng, wins, middles = np.random.default_rng(0), [], []
     for start in range(0, DRAWS, batch):
         means, drawn = resampled_means(scores, min(batch, DRAWS - start), rng)
         means = np.where(failed[drawn], -np.inf, np.where(real[drawn][..., None], means, 0.0))
         flat = len(means), shape[0] * shape[1]
-        found.append(win_matrix(means.reshape(*flat, shape[2]), weight[drawn].reshape(flat)))
-    return np.concatenate(found)
+        wins.append(win_matrix(means.reshape(*flat, shape[2]), (share / len(families))[drawn].reshape(flat)))
+        if anchored:
+            normalised = (means - zero[drawn]) / (one - zero)[drawn]
+            middles.append(interquartile_means((normalised * share[drawn][..., None]).sum(axis=2)))
+    return np.concatenate(wins), np.concatenate(middles) if anchored else np.full((DRAWS, shape[2]), np.nan)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from results.cells import RETENTION, Cell, Estimate
-from results.display import count, estimate, name, plural, spanned
+from results.display import count, estimate, name, plural, short, spanned
 from results.figures import LETTERS, Hit, Style, Theme, place_ticks
 from results.overall import Overall
 
@@ -181,9 +181,9 @@ def _focus(axes: Axes, points: Sequence[tuple[str, Point]], theme: Theme) -> Non
     if not math.isfinite(high - low + 2 * margin):
         return  # scores so large that their differences overflow
     axes.set_ylim(low - margin, high + margin)
-    outside = sorted({name(label, SHORT_NAME) for label, p in points if not low - margin <= p.y <= high + margin})
+    outside = sorted({label for label, p in points if not low - margin <= p.y <= high + margin})
     if outside:
-        text = "off the scale: " + ", ".join(outside)
+        text = "off the scale: " + short(", ".join(name(label, SHORT_NAME) for label in outside), 26)
         axes.set_title(text, loc="right", y=1.02, fontsize=LETTERS - 1, color=theme.muted, parse_math=False)
 
 

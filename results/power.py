@@ -215,6 +215,16 @@ def comparisons(methods: int, all_pairs: bool) -> int:
     return max(1, methods * (methods - 1) // 2 if all_pairs else methods - 1)
 
 
+def cannot_decide(tasks: int, methods: int, alpha: float = ALPHA) -> str | None:
+    """The sentence that so many tasks tell no two of so many methods apart, all pairs tested; None where they can."""
+    needed = fewest_tasks_for(methods, all_pairs=True, alpha=alpha)
+    if methods < 2 or tasks >= needed:
+        return None
+    than, family = ("two methods", "") if methods == 2 else (f"any two of {methods} methods", " after Holm")
+    have = f"{tasks} task{'' if tasks == 1 else 's'}"
+    return f"{have} cannot tell {than} apart, however different they are: {needed} are needed for p < {alpha}{family}."
+
+
 def decides(tasks: int, methods: int, alpha: float = ALPHA) -> str:
     """What so many tasks can decide between so many methods, however large the differences, in words."""
     if methods < 2:

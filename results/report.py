@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from results import display, figures, latex
 from results.answer import answer
+from results.belief_listing import belief_listing, belief_words
 from results.board_listing import (
     drop_listing,
     power_listing,
@@ -39,6 +40,7 @@ from results.verdicts import (
     board_words,
     comparison_listing,
     shared_notes,
+    spreadsheet_safe,
     task_comparison_listing,
 )
 
@@ -62,23 +64,26 @@ def write_report(
     baseline: str = "fine_tuning",
     title: str = "Which transfer method, and how sure?",
     campaigns: Sequence[Mapping[str, Any]] = (),
+    refusal: str | None = None,
 ) -> dict[str, Path]:
     """Write report.html, report.md, report.tex, leaderboard.csv and leaderboard.parquet; returns each path by its name.
 
     ``rows`` are all rows of one or several campaigns, ``campaigns`` what their campaign.json files hold. The same rows
-    in any order give the same bytes. Rows that cannot be compared give a page that says why.
+    in any order give the same bytes. Rows that cannot be compared give a page that says why; ``refusal`` says why they
+    must not be mixed, where that is known beforehand.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    found = findings(rows, baseline)
+    found = findings(rows, baseline, refusal)
     facts = _facts(found, title, campaigns)
     paths = {name: folder / name for name in (*PAGES, "leaderboard.csv", "leaderboard.parquet")}
     for name in PAGES:
         staged = folder / f".tmp-{name}"
         staged.write_text(_environment(html=name.endswith(".html")).get_template(f"{name}.j2").render(facts), "utf-8")
         staged.replace(paths[name])
-    for name in ("leaderboard.csv", "leaderboard.parquet"):
-        export(board_table(found.boards), paths[name])
+    standings = board_table(found.boards)
+    export(spreadsheet_safe(standings), paths["leaderboard.csv"])
+    export(standings, paths["leaderboard.parquet"])
     return paths
 
 
@@ -111,6 +116,7 @@ def _facts(found: Findings, title: str, campaigns: Sequence[Mapping[str, Any]]) 
             question: (comparison_listing(found.comparisons, question), shared_notes(found.comparisons, question))
             for question in QUESTIONS
         },
+        "beliefs": (belief_listing(found.beliefs), belief_words(found.beliefs)),
         "task_comparisons": task_comparison_listing(found.per_task),
         "boards": [(size_words(board.target_size), board_words(board), board_listing(board)) for board in found.boards],
         "wins": wins_listing(found.wins),

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from results import display
 from results.cells import Cell
 from results.listing import Item, Listing, listing, named, size_of, valued
+from results.table import final_rows
 
 MOST_REASONS: Final = 30
 MOST_KEYS: Final = 6000
@@ -66,9 +67,13 @@ def reason_listing(rows: pa.Table) -> Listing:
 
 
 def configuration_listing(found: Sequence[Cell], rows: pa.Table) -> Listing:
-    """What each cell was finally run with, and out of how many tried configurations."""
-    tune = rows.select(["task", "target_size", "label", "config", "status", "stage"])
+    """What each cell was finally run with, and out of how many tried configurations: those of its tuning rows, else as
+    many as its final rows state."""
+    places = ["task", "target_size", "label"]
+    tune = rows.select([*places, "config", "status", "stage"])
     tune = tune.filter(pc.field("stage") == "tune").drop_columns("stage")
+    final = final_rows(rows.select([*places, "tuning_configs", "stage", "exploratory"]))
+    said = {tuple(place): number for *place, number in _counted(final.select([*places, "tuning_configs"]))}
     tried: dict[tuple[object, ...], set[object]] = defaultdict(set)
     lost: Counter[tuple[object, ...]] = Counter()
     for (task, size, label, config, status), count in _counted(tune).items():
@@ -78,7 +83,8 @@ def configuration_listing(found: Sequence[Cell], rows: pa.Table) -> Listing:
     for cell in found:
         place = (cell.task, cell.target_size, cell.label)
         configs = "; ".join(display.name(config, 400) for config in cell.configs) or display.DASH
-        numbers = [valued(n, display.count(n)) for n in (len(tried[place]), lost[place])]
+        known = (len(tried[place]), lost[place]) if place in tried else (said.get(place), None)
+        numbers = [valued(n, display.count(n)) for n in known]
         lines.append(
             [named(cell.task), size_of(cell.target_size), named(cell.label), Item(configs, kind="letters"), *numbers]
         )

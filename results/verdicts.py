@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from results import display
 from results.compare import Comparison, TaskComparison
@@ -14,6 +15,7 @@ from results.display import name, number
 from results.findings import Findings
 from results.leaderboard import COSTS, Leaderboard, Standing
 from results.listing import Item, Listing, cost_text, listing, named, size_of, valued, words
+from results.power import cannot_decide
 from results.statistics import ALPHA
 
 
@@ -131,7 +133,7 @@ def board_listing(board: Leaderboard) -> Listing:
         "ties": False,
         "mean rank [95 %]": True,
         "win rate": True,
-        "IQM": True,
+        "IQM [95 %]": True,
         "Elo [95 %]": True,
     }
     columns |= {"source kept": True} | {words(column): True for column in COSTS}
@@ -146,7 +148,7 @@ def _standing(s: Standing) -> list[Item]:
         Item(s.tie_group or display.DASH),
         valued(s.mean_rank, display.spanned(s.mean_rank, s.rank_low, s.rank_high)),
         valued(s.win_rate, display.percent(s.win_rate)),
-        valued(s.iqm, number(s.iqm)),
+        valued(s.iqm, display.spanned(s.iqm, s.iqm_low, s.iqm_high)),
         valued(s.elo, display.spanned(s.elo, s.elo_low, s.elo_high)),
         valued(s.source_retention, display.percent(s.source_retention)),
         *(valued(getattr(s, column), cost_text(getattr(s, column), column)) for column in COSTS),
@@ -161,6 +163,8 @@ def board_words(board: Leaderboard) -> str:
     """What the board's test says, with its numbers."""
     cells = display.plural(board.cells, "task-size cell")
     said = [f"{display.plural(board.tasks, 'task')}, {cells} that all ranked methods have."]
+    ranked = sum(standing.mean_rank is not None for standing in board.methods)
+    said += [sentence] if (sentence := cannot_decide(board.tasks, ranked)) else []
     if board.friedman_p is not None:
         test = f"Friedman chi² {number(board.friedman_chi2)}, p {display.p_value(board.friedman_p)}"
         if board.iman_davenport_p is not None:
@@ -169,6 +173,15 @@ def board_words(board: Leaderboard) -> str:
     if board.critical_difference is not None:
         said.append(f"Nemenyi critical difference of mean ranks {number(board.critical_difference)}, for display only.")
     return " ".join(said)
+
+
+def spreadsheet_safe(table: pa.Table) -> pa.Table:
+    """The same table with an apostrophe before each text that a spreadsheet would take for a formula."""
+    for index, field in enumerate(table.schema):
+        if pa.types.is_string(field.type):
+            safe = pc.replace_substring_regex(table[field.name], r"\A([=+\-@\t\r\n])", r"'\1")
+            table = table.set_column(index, field, safe)
+    return table
 
 
 def board_table(boards: Sequence[Leaderboard]) -> pa.Table:

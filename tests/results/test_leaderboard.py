@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from results.errors import ResultsError
 from results.leaderboard import leaderboard
+from results.ranking import interquartile_mean, resampled_means
 from results.schema import SCHEMA
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -154,6 +155,26 @@ def test_interquartile_mean_is_of_normalised_task_means(rows_of):
     assert found["good"].iqm == pytest.approx((1 + 2) / 2)
     assert found["bad"].iqm == pytest.approx((0 + 1) / 2)
     assert found["fair"].iqm is None
+    assert (found["fair"].iqm_low, found["bad"].iqm_low) == (None, None)
+
+
+def test_interquartile_means_have_the_interval_of_the_two_level_bootstrap(rows_of):
+    """That of resampled tasks and seeds, in the unit of the anchors, variants and sizes inside their task."""
+    rng = np.random.default_rng(3)
+    each = {f"t{t}": anchors(0.1 * t, 2.0 + t) for t in range(9)}
+    scores = {(f"t{t}", 5, label): list(rng.normal(t, 0.5, 4)) for t in range(9) for label in LABELS}
+    found = by_name(leaderboard(rows_of(scores, each)))
+    labels = sorted(LABELS)
+    raw = np.stack([np.stack([scores[f"t{t}", 5, label] for label in labels], axis=-1) for t in range(9)])
+    zero, one = (np.array([end(t) for t in range(9)])[:, None, None] for end in (lambda t: 0.1 * t, lambda t: 2.0 + t))
+    means, _ = resampled_means((raw - zero) / (one - zero), 1000, np.random.default_rng(0))
+    for place, label in enumerate(labels):
+        middles = [interquartile_mean(draw[:, place]) for draw in means]
+        expected = np.quantile(middles, [0.025, 0.975])
+        assert (found[label].iqm_low, found[label].iqm_high) == pytest.approx(tuple(expected))
+        assert found[label].iqm_low < found[label].iqm < found[label].iqm_high
+    alone = leaderboard(rows_of({("t1", 5, label): [0.5, 0.6] for label in LABELS}, each))
+    assert {(s.iqm is None, s.iqm_low) for s in alone.methods} == {(False, None)}
 
 
 def test_costs_are_measured_means(rows_of):

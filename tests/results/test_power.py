@@ -118,7 +118,27 @@ def test_a_design_says_what_it_cannot_decide():
     nothing = of_differences(np.empty((0, 2)), difference=1.0)
     assert (nothing.tasks, nothing.deviation, nothing.tasks_needed) == (0, None, None)
     assert "Fewer than two tasks" in nothing.note
-    assert "Nothing varies" in of_differences(np.full((8, 3), 0.2)).note
+
+
+@pytest.mark.parametrize("shape", [(8, 3), (8, 1), (2, 2)])
+@pytest.mark.parametrize("value", [0.0, 0.2, 1e-12])
+def test_rows_that_do_not_vary_say_nothing_of_variances(shape, value):
+    """Equal differences are few rows, not certainty: no variance, no power, nothing seen, nothing needed."""
+    found = of_differences(np.full(shape, value), difference=0.1)
+    assert (found.tasks, found.seeds) == shape
+    for unknown in ("task_variance", "seed_variance", "deviation", "deviation_low", "deviation_high"):
+        assert getattr(found, unknown) is None
+    assert (found.smallest_detectable, found.power, found.tasks_needed, found.seeds_needed) == (None,) * 4
+    assert "Nothing varies in these rows" in found.note
+    assert "Fewer than two tasks" not in found.note
+
+
+def test_no_spread_of_tasks_beside_seeds_is_no_certainty():
+    """A task variance estimated as 0 is said to be that."""
+    noisy = of_differences(np.array([[1.0, -1.0], [-1.0, 1.0]] * 4), difference=1.0)
+    assert (noisy.task_variance, noisy.seed_variance) == (0.0, 2.0)
+    assert "Tasks do not show more spread than their seeds explain" in noisy.note
+    assert "do not show more spread" not in of_variances(Variances(0.0, 2.0), 8, 2, 1, 1.0).note
 
 
 def test_designs_of_rows(rows_of):
@@ -138,7 +158,7 @@ def test_designs_of_rows(rows_of):
     assert larger.smallest_detectable < found.smallest_detectable
     assert (larger.tasks, larger.seeds) == (30, 10)
     mixed = designs(rows_of(scores, {"t0": {"metric": "rmse", "higher_is_better": False}}), "a")[0]
-    assert (mixed.unit, mixed.deviation, mixed.tasks) == (None, None, 9)
+    assert (mixed.unit, mixed.deviation, mixed.tasks, mixed.seeds) == (None, None, 9, 3)
     assert "no common unit" in mixed.note
     with pytest.raises(ResultsError, match="did you mean"):
         designs(rows, "aa")

@@ -261,6 +261,59 @@ def test_bare_foreign_rows(tmp_path: Path) -> None:
     assert "source-retention" not in html
     assert not {"score-by-cost", "pareto", "tuning-curve"} & set(Page(html).ids())
     assert "not stated" in text
+    assert "configurations tried" not in html + text
+
+
+def test_configurations_tried_are_counted_stated_or_unknown(tmp_path: Path) -> None:
+    """Tuning rows are counted; without them the final rows' own number stands, and without that a dash."""
+
+    def final_only(row: Row) -> None:
+        if row["label"] != "pac":
+            row |= {"stage": "final", "exploratory": row["stage"] == "tune"}
+            row |= {"tuning_configs": 1} if row["label"] == "scratch" else {}
+
+    _, text = report(tmp_path, campaign(change=final_only))
+    table = text[text.index("## Selected configurations") :].splitlines()
+    tried = {
+        label: [line.split(" | ")[-2:] for line in table if f"| {label} |" in line] for label in ("pac", "scratch")
+    }
+    assert tried["pac"][0] == ["2", "0 |"]
+    assert tried["scratch"][0] == ["1", "– |"]
+    assert next(line for line in table if "fine_tuning" in line).endswith("| – | – |")
+
+
+def test_beliefs_stand_beside_the_verdict(made: tuple[str, str, Path]) -> None:
+    """Each method's three probabilities in one line that adds up, and the sentence that says how to read them."""
+    html, text, _ = made
+    assert 'id="beliefs"' in html
+    assert "the verdict and never in its place" in html
+    assert "better, equivalent (within ± 0.05 normalised score) and worse" in text
+    table = text[text.index("Bayesian signed ranks") :].splitlines()[2:6]
+    assert table[0] == "| method | better | equivalent | worse | tasks |"
+    for line in table[2:]:
+        shares = [int(part) for part in re.findall(r"(\d+)\u00a0%", line)]
+        assert 98 <= sum(shares) <= 102
+    unanchored = findings(schema.table(campaign(tasks={"a": ("m", True), "b": ("m", True)})), "fine_tuning")
+    assert {belief.rope for belief in unanchored.beliefs} == {0.0}
+
+
+def test_campaigns_that_must_not_mix_give_a_page_that_refuses(tmp_path: Path) -> None:
+    """The reason that is known beforehand stands on the page, and nothing is compared."""
+    html, text = report(tmp_path, campaign(), refusal="these rows are not mixed: budget_steps is 1 in a, 2 in b")
+    assert "Nothing is averaged or compared: these rows are not mixed: budget_steps" in html
+    assert "budget\\_steps" in text or "budget_steps" in text
+    assert "verdict better" not in html
+
+
+def test_names_in_the_leaderboard_file_are_no_formulas(tmp_path: Path) -> None:
+    """A spreadsheet shows names that begin as formulas do; numbers stay numbers, and Parquet has names as they are."""
+    gains = {"fine_tuning": 0.0, "=1+2": 0.1, "+SUM(A1)": 0.2, "-2": 0.3, "@now": 0.4, "\tx": 0.5, "a=b": 0.6}
+    report(tmp_path, campaign(gains))
+    csv = pyarrow.csv.read_csv(tmp_path / "leaderboard.csv")
+    named = set(csv["method"].to_pylist())
+    assert named == {"fine_tuning", "'=1+2", "'+SUM(A1)", "'-2", "'@now", "'\tx", "a=b"}
+    assert not pa.types.is_string(csv["mean_rank"].type)
+    assert set(pq.read_table(tmp_path / "leaderboard.parquet")["method"].to_pylist()) == set(gains)
 
 
 def test_rows_that_must_not_mix_are_not_averaged(tmp_path: Path) -> None:
@@ -375,7 +428,7 @@ ODD = {
     "not finite": (campaign(change=strange), "12 final trials are done with a score that is not finite"),
     "immense": (campaign(change=immense), "these rows do not decide"),
     "foreign": (foreign(), "No source score was measured"),
-    "incomplete": (incomplete(), "scratch: Only 1 of 6 tasks have both labels with a common seed."),
+    "incomplete": (incomplete(), "scratch: Only 1 of 6 tasks has both labels with a common seed."),
     "no size": (campaign(sizes=(-5, 0)), "target sizes -5, 0"),
 }
 
