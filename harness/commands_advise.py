@@ -34,7 +34,7 @@ MOST_NAMED: Final = 2
 def advise_command(options: Namespace) -> int:
     """Print which methods are not beaten under the given constraints, or why these rows cannot say."""
     if not 0 < options.target_size < 2**31:
-        raise UserError(f"--target-size {options.target_size}: expected a positive number of examples")
+        raise UserError(f"--target-size {options.target_size}: expected a number of examples from 1 to {2**31 - 1:,}")
     limits = Limits(
         peak_memory_bytes=_memory(options.memory),
         trained_parameters=_positive("--trainable-parameters", options.trainable_parameters),

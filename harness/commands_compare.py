@@ -102,10 +102,14 @@ def _show_board(console: Console, board: Leaderboard) -> None:
         "kept",
     ]
     show(console, header, costs, tight=True)
-    console.print(
-        "cells: share of the board's cells that the method has; tuned: configurations tried; kept: share of the source "
-        "score after the transfer; time and memory only where trials had their device alone."
+    said = ["cells: share of the board's cells that the method has"]
+    said += ["tuned: configurations tried"] if any(m.tuning_configs is not None for m in board.methods) else []
+    said += (
+        ["kept: share of the source score after the transfer"] if any(m.source_retention for m in board.methods) else []
     )
+    if any(m.adapt_seconds is not None or m.peak_memory_bytes is not None for m in board.methods):
+        said.append("time and memory only where trials had their device alone")
+    console.print(f"{'; '.join(said)}.")
     console.print("Methods that share a letter under `tie` cannot be told apart by these rows.")
     if board.friedman_p is not None:
         console.print(f"Do any differ? Friedman p {display.p_value(board.friedman_p)} (corrected for ties).")

@@ -62,6 +62,9 @@ def read_source(address: str | Place, columns: Sequence[str] = tuple(SCHEMA.name
     folder = open_place(address)
     if isinstance(folder, Path) and folder.suffix == ".parquet" and folder.is_file():
         return Source(str(address), tables.latest(_read_file(folder, columns)))
+    if isinstance(folder, Path) and folder.is_file():
+        expected = "expected a campaign's folder, or a .parquet file that `pacbench export` wrote"
+        raise UserError(f"{address}: a file; {expected}; `pacbench import` reads results of other programs")
     suite = read_record(folder)["suite"]
     tuning = suite.get("tuning")
     configs = tuning.get("configs") if isinstance(tuning, dict) else None

@@ -17,7 +17,7 @@ LONGEST_NAME: Final = 60
 
 _INVISIBLE: Final = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
-_BROAD: Final = frozenset("ABCDEGHKMNOQRSUVWXmw@%&⟨⟩")
+_BROAD: Final = frozenset("ABCDEGHKNOQRSUVX&<>=+~^#⟨⟩")
 
 _ENTITIES: Final = {"&": "&amp;", "<": "&lt;", "|": "&#124;"}
 _MARKUP: Final = re.compile(r"[\\`*~$|]|&(?=[\w#])|<(?=[\w/!?])|\](?=[(\[:])|(?<!\w)_|_(?!\w)")
@@ -51,7 +51,8 @@ def short(text: object, letters: int) -> str:
     """A name cut to the width of so many ordinary letters, for a place that does not grow: wide letters count more."""
     shown, left = name(text), float(letters)
     for index, letter in enumerate(shown):
-        left -= 2.0 if unicodedata.east_asian_width(letter) in "WF" else 1.4 if letter in _BROAD else 1.0
+        left -= 1.8 if letter in "WMmw@%" or unicodedata.east_asian_width(letter) in "WF" else 1.0
+        left -= 0.4 if letter in _BROAD else 0.0
         if left < 0:
             return f"{shown[: max(1, index - 1)]}…"
     return shown

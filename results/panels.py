@@ -93,7 +93,7 @@ def task_forest_gallery(comparisons: Sequence[TaskComparison], look: dict[str, S
         ordered = sorted(mine, key=lambda c: (c.candidate, c.target_size is not None, c.target_size or 0))
         lines = [
             Difference(
-                short(c.candidate, 15) + ("" if c.target_size is None else f"  n={c.target_size:,}"),
+                short(c.candidate, 13) + ("" if c.target_size is None else f"  n={c.target_size:,}"),
                 c.candidate,
                 c.mean_difference,
                 c.interval_low,

@@ -73,7 +73,9 @@ def configuration_listing(found: Sequence[Cell], rows: pa.Table) -> Listing:
     tune = rows.select([*places, "config", "status", "stage"])
     tune = tune.filter(pc.field("stage") == "tune").drop_columns("stage")
     final = final_rows(rows.select([*places, "tuning_configs", "stage", "exploratory"]))
-    said = {tuple(place): number for *place, number in _counted(final.select([*places, "tuning_configs"]))}
+    pairs = final.group_by([*places, "tuning_configs"]).aggregate([])
+    stated = zip(*(pairs[name].to_pylist() for name in places), strict=True)
+    said = dict(zip(stated, pairs["tuning_configs"].to_pylist(), strict=True))
     tried: dict[tuple[object, ...], set[object]] = defaultdict(set)
     lost: Counter[tuple[object, ...]] = Counter()
     for (task, size, label, config, status), count in _counted(tune).items():

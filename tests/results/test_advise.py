@@ -117,7 +117,7 @@ def test_too_few_tasks_cannot_say(table):
     assert fewest_tasks(0.05 / 3) == 7
     few, enough = advise(table(tasks=6), 50), advise(table(tasks=7), 50)
     assert (few.says, few.tasks_needed, few.not_beaten) == (False, 7, ())
-    assert "6 tasks cannot tell any two of 3 methods apart: 7 are needed" in few.reasons[0]
+    assert "6 tasks cannot tell any two of 3 methods apart, however different they are: 7 are needed" in few.reasons[0]
     assert enough.says
 
 

@@ -101,6 +101,28 @@ def test_nothing_runs_out_of_the_page(open_page: Open, plain: Path, hostile: Pat
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_nothing_runs_out_of_its_panel(open_page: Open, plain: Path, hostile: Path, size: str) -> None:
+    """Names on figures are cut to their place, so that no letter of what is left lies outside."""
+    for path in (plain, hostile):
+        page = open_page(path, size=size)
+        outside = page.locator(".drawing text").evaluate_all(
+            """(all) => all.filter((one) => {
+                const [text, panel] = [one, one.closest(".panel")].map((part) => part.getBoundingClientRect());
+                return text.left < panel.left - 1 || text.right > panel.right + 1;
+            }).map((one) => one.textContent)"""
+        )
+        assert outside == []
+
+
+def test_the_difference_shows_on_a_phone(open_page: Open, plain: Path) -> None:
+    """The first table wraps: method, verdict and difference with its interval need no scrolling."""
+    page = open_page(plain, size="phone")
+    cell = page.locator("#verdicts tbody td:nth-child(3)").first.bounding_box()
+    assert cell is not None
+    assert cell["x"] + cell["width"] <= SIZES["phone"][0]
+
+
 def test_tables_sort(open_page: Open, plain: Path) -> None:
     """A click or the Enter key sorts by numbers, the other way round the second time, what is unknown last."""
     page = open_page(plain)

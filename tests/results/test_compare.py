@@ -208,7 +208,7 @@ def test_a_failure_loses_its_task(rows_of):
     assert (found.tasks, found.wins, found.losses, found.tasks_failed) == (9, 8, 1, 1)
     assert found.p_value == stats.wilcoxon([*range(1, 9), -9]).pvalue
     assert found.mean_difference > 0.15
-    assert "Failures decide 1 tasks" in found.note
+    assert "Failures decide 1 task;" in found.note
     assert (fixed.p_value, fixed.verdict) == (None, "undecided")
     assert found.probability_better == pytest.approx(8 / 9)
 
@@ -249,7 +249,7 @@ def test_only_common_seeds_are_compared(rows_of):
     found = headline(rows_of(scores), "good")
     assert (found.tasks, found.seeds) == (1, 2)
     assert found.mean_difference == pytest.approx(0.1)
-    assert "1 cells have no common seed" in found.note
+    assert "1 cell has no common seed" in found.note
 
 
 def test_labels_without_a_common_task_are_undecided(rows_of):
