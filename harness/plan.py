@@ -57,7 +57,7 @@ def check(suite: Suite) -> None:
             facts(task)
         except UserError as error:
             raise UserError(f"task {task.id}: {error}") from error
-        except Exception as error:
+        except Exception as error:  # a task is anybody's code
             raise UserError(f"task {task.id}: its data cannot be made ({type(error).__name__}: {error})") from error
         for n in suite.target_sizes:
             check_target_size(n, facts(task).pool_size, f"suite {suite.name!r}: target_sizes, task {task.id}")
