@@ -312,6 +312,8 @@ def tables(suite: Suite, options: argparse.Namespace, baseline: str) -> Iterator
 
 COLUMNS = 3
 """Of a table at most, for 80 characters."""
+SMALLEST = 0.001
+"""A share that is shown as a number."""
 
 
 def print_table(console: Console, found: Sequence[Line]) -> None:
@@ -346,10 +348,11 @@ def _percent(part: Part | None) -> str:
     """A share in per cent, with its interval."""
     if part is None or part.value is None:
         return display.DASH
-    if part.low is None or part.high is None:
-        return f"{100 * part.value:.0f}"
-    value, low, high = (f"{round(100 * share) + 0}".replace("-", display.MINUS) for share in dataclasses.astuple(part))
-    return f"{value} [{low},{display.GLUE}{high}]"
+    numbers = [share for share in (part.value, part.low, part.high) if share is not None]
+    if 0 < max(map(abs, numbers)) < SMALLEST:
+        return f"< {100 * SMALLEST:g}"
+    value, *limits = (f"{round(100 * share)}".replace("-", display.MINUS) for share in numbers)
+    return f"{value} [{limits[0]},{display.GLUE}{limits[1]}]" if limits else value
 
 
 def _check(options: argparse.Namespace, suite: Suite) -> str:
