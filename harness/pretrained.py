@@ -254,13 +254,12 @@ def accuracy(predictions: Tensor, examples: Examples) -> float:
 
 
 def _logits(network: nn.Module, batch: Examples) -> Tensor:
-    """Texts come with a mask, and in pairs with types; pictures are bytes, or numbers that need no more scaling."""
+    """Texts are token numbers, with a mask and in pairs with types; pictures are bytes, or numbers that are scaled."""
     logits: Tensor
-    if "mask" in batch:
-        given = {"input_ids": batch["inputs"], "attention_mask": batch["mask"]}
-        if "types" in batch:
-            given["token_type_ids"] = batch["types"]
-        logits = network(**given).logits
+    if batch["inputs"].dtype == torch.int64:
+        optional = {"attention_mask": batch.get("mask"), "token_type_ids": batch.get("types")}
+        given = {name: tensor for name, tensor in optional.items() if tensor is not None}
+        logits = network(input_ids=batch["inputs"], **given).logits
     else:
         pixels = batch["inputs"]
         if not pixels.is_floating_point():

@@ -124,9 +124,9 @@ class LoRA(Method):
     Deviations and open points: the head always trains fully (a new head must; one rule for both is simpler). All
     ungrouped linear and 2-d convolution layers of the backbone carry adapters, GPT-2's transposed ones too. The
     convolution's dilation is copied to A, which peft does not do. Dropout 0, bias none. A and B have room for the
-    largest rank of the space, which the FLOPs count and parameters do not. Suitable learning rates are 3 to 100 times those of full
-    fine-tuning, so the default factor is 10 and the search space is that range. Merged weights are deployed, so the
-    source score after transfer is theirs; a user who keeps the adapter apart keeps the source model as well.
+    largest rank of the space, which the FLOPs count and parameters do not. Suitable learning rates are 3 to 100 times
+    those of full fine-tuning, so the default factor is 10 and the search space is that range. Merged weights are
+    deployed, so the source score after transfer is theirs; a user who keeps the adapter apart keeps the source model.
     """
 
     name = "lora"
