@@ -33,12 +33,16 @@ def prefetch_command(options: Namespace) -> int:
     manifest = hub.read_manifest(place) if options.verify or (place / hub.MANIFEST).exists() else {}
     for name, (parts, pickles) in wanted.items():
         held = set(manifest[name]["parts"]) if name in manifest else set()
-        if name not in manifest or not parts <= held:
-            if options.verify:
-                raise UserError(f"{name}: not prefetched in {place}; run `pacbench prefetch` without --verify")
+        damaged = list(hub.damage(place, name, manifest[name], hashes=True)) if name in manifest else []
+        if options.verify and (damaged or not parts <= held or name not in manifest):
+            why = damaged[0][1] if damaged else f"{name}: not prefetched in {place}"
+            raise UserError(f"{why}; run `pacbench prefetch` without --verify")
+        for path, why in damaged:
+            print(f"{why}: fetching it again", file=sys.stderr)
+            path.unlink(missing_ok=True)
+        if damaged or not parts <= held or name not in manifest:
             manifest[name] = fetch(hub.parse(name), sorted(parts | held), pickles, place)
             write_durably(place / hub.MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode())
-        hub.check(place, name, manifest[name], hashes=True)
         size = sum(file["bytes"] for file in manifest[name]["files"].values())
         print(f"{name}: {len(manifest[name]['files'])} files, {size / 1e6:.1f} MB, commit {manifest[name]['commit']}")
     print(f"{hub.VARIABLE}={place} lets any machine that sees this folder run the suite without a network")
@@ -79,7 +83,9 @@ def fetch(one: Hub, parts: list[str], pickles: bool, place: Path) -> dict[str, A
         library.snapshot_download(
             one.repository, repo_type=one.kind, revision=info.sha, local_dir=folder, allow_patterns=files
         )
-    except (OSError, ValueError) as error:  # the hub's own errors are both
+    except UserError:
+        raise
+    except Exception as error:  # the hub's client raises errors of its own, and those of what it is built on
         said = " ".join(str(error).split())[:300]
         raise UserError(f"{one.name}: cannot be fetched ({type(error).__name__}: {said})") from error
     held = {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,8 @@ def local(given: str) -> str:
     manifest = read_manifest(place)
     if hub.name not in manifest:
         raise UserError(f"{given}: not prefetched in {place} ({nearest(hub.name, manifest)}); run `pacbench prefetch`")
-    check(place, hub.name, manifest[hub.name], hashes=False)
+    for _, why in damage(place, hub.name, manifest[hub.name], hashes=False):
+        raise UserError(f"{why}; run `pacbench prefetch` again")
     path = place / hub.folder / hub.inside
     if not path.exists():
         raise UserError(f"{given}: {path} does not exist; the repository has no such folder")
@@ -86,14 +88,15 @@ def read_manifest(place: Path) -> Manifest:
     return dict(manifest)
 
 
-def check(place: Path, name: str, entry: Manifest, hashes: bool) -> None:
-    """Compare what lies on the disk with the manifest: sizes, and if asked hashes. Raises: UserError for a difference."""
+def damage(place: Path, name: str, entry: Manifest, hashes: bool) -> Iterator[tuple[Path, str]]:
+    """Every file that is not as the manifest says (its size, and if asked its hash), and in which way."""
     folder = place / parse(name).folder
     for file, told in entry["files"].items():
         path = folder / file
         size = path.stat().st_size if path.is_file() else None
-        if size != told["bytes"]:
-            seen = "is missing" if size is None else f"has {size} bytes, the manifest says {told['bytes']}"
-            raise UserError(f"{name}: {path} {seen}; run `pacbench prefetch` again")
-        if hashes and file_hash(path) != told["sha256"]:
-            raise UserError(f"{name}: {path} has another hash than the manifest says; run `pacbench prefetch` again")
+        if size is None:
+            yield path, f"{name}: {path} is missing"
+        elif size != told["bytes"]:
+            yield path, f"{name}: {path} has {size} bytes, the manifest says {told['bytes']}"
+        elif hashes and file_hash(path) != told["sha256"]:
+            yield path, f"{name}: {path} has another hash than the manifest says"
