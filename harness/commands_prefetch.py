@@ -58,9 +58,9 @@ def named(raw: dict[str, Any], where: str) -> dict[str, tuple[set[str], bool]]:
     tasks = raw.get("tasks")
     for number, task in enumerate(tasks if isinstance(tasks, list) else []):
         for key, value in task.items() if isinstance(task, dict) else ():
-            if isinstance(value, str) and value.startswith(hub.PREFIX):
+            if isinstance(value, str) and (meant := os.path.expandvars(value)).startswith(hub.PREFIX):
                 try:
-                    one = hub.parse(value)
+                    one = hub.parse(meant)
                 except UserError as error:
                     raise UserError(f"{where}: tasks[{number}]: {key}: {error}") from error
                 parts, pickles = found.get(one.name, (set(), False))

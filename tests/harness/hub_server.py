@@ -51,7 +51,7 @@ def handler(repositories, asked):
             else:
                 self.answer(404, b"{}", X_Error_Code="RepoNotFound")
 
-        do_HEAD = do_GET
+        do_HEAD = do_GET  # noqa: N815 - the library names it
 
     return Handler
 

@@ -1,4 +1,4 @@
-"""`pacbench prefetch` against a server that speaks the hub's API: what is fetched, the manifest, and running offline."""
+"""`pacbench prefetch` against a server that speaks the hub's API: what is fetched, and running offline."""
 
 import json
 

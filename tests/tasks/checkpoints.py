@@ -13,7 +13,8 @@ from PIL import Image
 
 from harness import pretrained
 
-WORDS = "a film that is good bad long short dull bright and the of it was very not quite . ,".split()
+SAMPLE = "a film that is good bad long short dull bright and the of it was very not quite . ,"
+WORDS = SAMPLE.split()
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "<|end|>")
 VOCABULARY = 96
 
