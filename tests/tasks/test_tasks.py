@@ -46,6 +46,8 @@ def needs_files(cls):
 
 
 BUILT_IN = sorted(name for name, cls in TASKS.items() if not needs_files(cls))
+TINY = ("tiny_image_classifier", "tiny_language_model", "tiny_text_classifier")
+"""Models of transformers to try engines with: no anchors, and embeddings that are in no block."""
 
 
 @pytest.fixture(params=BUILT_IN)
@@ -100,7 +102,8 @@ def test_network_has_the_head_and_blocks_it_names(task):
     of_parts = [
         f"{part}.{n}" for part in (*blocks, task.head) for n, _ in network.get_submodule(part).named_parameters()
     ]
-    assert of_parts == [name for name, _ in network.named_parameters()]
+    everything = [name for name, _ in network.named_parameters()]
+    assert of_parts == ([name for name in everything if name in of_parts] if task.name in TINY else everything)
 
 
 def test_a_new_head_fits_where_the_source_head_was(task):
@@ -166,7 +169,7 @@ def test_a_size_that_cannot_be_drawn_is_refused(n):
 
 
 def test_anchors_are_pinned_for_the_defaults_and_in_the_right_order(task):
-    if task.negative_control:
+    if task.negative_control or task.name in TINY:
         assert task.anchors() is None
         return
     zero, one = task.anchors()
@@ -185,7 +188,7 @@ def test_source_parameters_are_canonical_json(task):
 
 
 def test_an_untrained_network_is_far_from_the_anchor_of_transfer(task):
-    if task.negative_control:
+    if task.negative_control or task.name in TINY:
         return
     score = native_score(task.predict, task.score, network_of(task), task.datasets().target_test)
     _, one = task.anchors()
