@@ -28,6 +28,8 @@ _PURPOSES: dict[Kind, str] = {
     "image": "classify pictures",
 }
 
+TOKENIZERS = ("tokenizer.json", "vocab.json", "vocab.txt", "tekken.json")
+
 PREDICTED_AT_ONCE = 32
 """Examples in one forward of an evaluation."""
 
@@ -60,6 +62,10 @@ def tokenizer(folder: Path, config: Any) -> Any:
 
     Raises: UserError if there is none, or it has more tokens than the model has vectors for.
     """
+    if not any(path.name in TOKENIZERS or path.suffix == ".model" for path in folder.iterdir()):
+        raise UserError(
+            f"{folder}: no tokenizer; expected one of {', '.join(TOKENIZERS)} or *.model beside the weights"
+        )
     found = _read("tokenizer", folder, lambda: library().AutoTokenizer)
     tokens = max(found.get_vocab().values(), default=-1) + 1
     vectors = getattr(config.get_text_config(), "vocab_size", 0)
@@ -180,7 +186,11 @@ def head_name(kind: Kind, network: Any) -> str:
         names = [name for name, module in network.named_modules() if module is head]
     else:
         body = network.base_model_prefix
-        children = [name for name, child in network.named_children() if name != body and any(child.parameters())]
+        children = [
+            name
+            for name, child in network.named_children()
+            if name != body and next(child.parameters(), None) is not None
+        ]
         names = children[-1:]
     if not names:
         raise UserError(f"{type(network).__name__} has no head of its own")

@@ -119,7 +119,7 @@ class Store:
     def prepared(self, trial: Trial, source: Model) -> Model:
         """The source model after the method's `prepare`. Raises: what `prepare` raises."""
         task, method, key = trial.task, trial.method, trial.prepare_key
-        network = copy.deepcopy(source.network)
+        network = copy.deepcopy(source.network).train()
         saved = self._load(f"prepared-{key}")
         if saved is None:
             self._raise_again(key)
@@ -142,7 +142,7 @@ class Store:
             seconds = cost.now(self.device) - started - fit.untimed_seconds
             score, _ = self.source_score(trial, network)
             saved = self._save(f"prepared-{key}", Model(network, score, fit.steps_taken, seconds, fit.flops))
-        return _restore(copy.deepcopy(source.network), saved)
+        return _restore(copy.deepcopy(source.network).train(), saved)
 
     def source_score(self, trial: Trial, network: nn.Module) -> tuple[float | None, float]:
         """The score on the source test split in native units (None without one), and the seconds it took."""

@@ -92,7 +92,7 @@ class TextClassification(PretrainedTask):
     def _labels(self, files: Sequence[Path]) -> tuple[str, ...]:
         """Those the suite lists, else all of the pool's."""
         if self.labels:
-            return self.labels
+            return tuple(map(str, self.labels))
         found = texts.labels_of(texts.read(files, [self.label], self.columns), self.label)
         return ordered([label for label in found if label])
 

@@ -244,7 +244,7 @@ def no_column(task, folder):
 
 
 HOSTILE = [
-    (no_tokenizer, "its tokenizer cannot be read by transformers"),
+    (no_tokenizer, "no tokenizer; expected one of tokenizer.json"),
     (other_tokenizer, r"its tokenizer numbers \d+ tokens and its model has vectors for 20; expected the tokenizer"),
     (picture_model, "a model of type 'vit' cannot predict the next token"),
     (foreign_code, "its configuration cannot be read by transformers"),
