@@ -48,13 +48,12 @@ class Estimate:
 def large_step(task: Task) -> tuple[float, int]:
     """FLOPs of one training step of a checkpoint's network, and its blocks, on tensors without memory.
 
-    Masks are left out: what they hold, which is not there, would choose between kernels. Raises: UserError where torch
-    cannot count.
+    Raises: UserError where torch cannot count.
     """
     with torch.device("meta"):
         network = task.network()
     pool = task.datasets().target_pool
-    batch: Examples = {n: t[: task.recipe.batch_size].to("meta") for n, t in pool.items() if n != "mask"}
+    batch: Examples = {n: t[: task.recipe.batch_size].to("meta") for n, t in pool.items()}
     flops = count_flops(Objective(network, task.loss), batch)
     if flops is None:
         raise UserError(f"task {task.id}: torch cannot count the FLOPs of its network; estimate with --from DIR")

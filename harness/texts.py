@@ -129,8 +129,9 @@ def _table(path: Path, wanted: Sequence[str], names: Sequence[str]) -> pa.Table:
         if kind == ".txt":
             return pa.table({wanted[0]: _paragraphs(path.read_text(encoding="utf-8"))})
         if kind == ".parquet":
-            held = pyarrow.parquet.read_schema(path).names
-            return pyarrow.parquet.read_table(path, columns=[n for n in wanted if n in held] or held)
+            schema = pyarrow.parquet.read_schema(path)
+            whole = set(wanted) <= set(schema.names)
+            return pyarrow.parquet.read_table(path, columns=list(wanted)) if whole else schema.empty_table()
         if kind == ".arrow":
             return _arrow(path)
         if kind in (".jsonl", ".json"):

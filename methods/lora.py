@@ -39,10 +39,15 @@ class Adapter(nn.Module):
         nn.init.kaiming_uniform_(self.lora_A.data[:rank], a=math.sqrt(5))
         self.register_buffer("scale", torch.tensor(alpha / rank))
 
-    def kernel(self) -> Tensor:
-        """The base layer's weight, outputs first."""
+    @property
+    def weight(self) -> Tensor:
+        """The base layer's: some networks look at the type of a layer's weight."""
         weight: Tensor = self.base.weight
         return weight
+
+    def kernel(self) -> Tensor:
+        """The base layer's weight, outputs first."""
+        return self.weight
 
     def merged(self) -> nn.Module:
         """The base layer with the update folded into its weight."""
@@ -65,8 +70,7 @@ class LoRATransposed(LoRALinear):
     """The same over GPT-2's layer, y = x W + b, which transformers calls Conv1D. Shapes: its weight (in, out)."""
 
     def kernel(self) -> Tensor:
-        weight: Tensor = self.base.weight
-        return weight.T
+        return self.weight.T
 
 
 class LoRAConv2d(Adapter):

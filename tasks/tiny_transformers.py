@@ -20,7 +20,7 @@ from tasks.digits_new_classes import CANVAS, CLASSES, DigitsNewClasses
 
 SEED = 2017
 WIDTH, LAYERS, HEADS = 32, 2, 2
-SOURCE_TRAIN, POOL, TEST = 2_000, 400, 200
+SOURCE_TRAIN, POOL, TEST = 2_000, 500, 200
 RECIPE = Recipe(
     optimizer="adamw",
     learning_rate=2e-3,
@@ -69,8 +69,8 @@ class TinyLanguageModel(Task):
 class TinyTextClassifier(Task):
     """A tiny BERT: what transfers is which characters follow each other; the labels are new, and so is the head.
 
-    Data: windows of `code_to_english`. Source: is a window of code written forwards or backwards? Target: is one of
-    English written forwards, backwards, or in random order? Every second window lacks its last eight characters, so
+    Data: windows of `code_to_english`. Source: is a window of code written forwards, backwards, or in random order?
+    Target: is one of English written forwards or backwards? Every second window lacks its last eight characters, so
     that there is padding. The metric is the accuracy.
     Shapes: inputs and mask (examples, 32), int64; targets (examples,), int64. The network is
     BertForSequenceClassification, two layers of width 32.
@@ -91,17 +91,17 @@ class TinyTextClassifier(Task):
     def datasets(self) -> Datasets:
         whole = _fewer(CodeToEnglish().datasets())
         return Datasets(
-            source_train=_orders(whole.source_train or {}, 2, 0),
-            source_test=_orders(whole.source_test or {}, 2, 1),
-            target_pool=_orders(whole.target_pool, 3, 2),
-            target_test=_orders(whole.target_test, 3, 3),
+            source_train=_orders(whole.source_train or {}, 3, 0),
+            source_test=_orders(whole.source_test or {}, 3, 1),
+            target_pool=_orders(whole.target_pool, 2, 2),
+            target_test=_orders(whole.target_test, 2, 3),
         )
 
     def network(self) -> nn.Module:
-        return pretrained.untrained("text", _config("bert", labels=2))
+        return pretrained.untrained("text", _config("bert", labels=3))
 
     def new_head(self) -> nn.Module:
-        return pretrained.fresh_head("text", _config("bert"), 3)
+        return pretrained.fresh_head("text", _config("bert"), 2)
 
     def blocks(self, network: nn.Module) -> tuple[str, ...]:
         return pretrained.layers(network)

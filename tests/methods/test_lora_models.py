@@ -11,6 +11,8 @@ from harness.pretrained import layers
 from methods.lora import Adapter, LoRA, LoRATransposed
 from tasks.tiny_transformers import TinyImageClassifier, TinyLanguageModel, TinyTextClassifier
 
+pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # peft asks for it
+
 TASKS = {
     "gpt2": TinyLanguageModel(),
     "llama": TinyLanguageModel(architecture="llama"),
@@ -25,10 +27,11 @@ def pair(request):
     """(task, base network, our objective, peft's model) with equal A and B that are not zero; and a batch."""
     task = TASKS[request.param]
     torch.manual_seed(4)
-    base = task.network().eval()
-    batch = {name: tensor[:6] for name, tensor in task.datasets().source_train.items()}
+    base = task.network().double().eval()
+    whole = {name: tensor[:6] for name, tensor in task.datasets().source_train.items()}
+    batch = {name: tensor.double() if tensor.is_floating_point() else tensor for name, tensor in whole.items()}
     problem = Problem(batch, task.loss, lambda n, e: 0.0, task.head, False, layers(base), 10)
-    ours = LoRA(rank=RANK, alpha=ALPHA).adapt(copy.deepcopy(base), problem, None).eval()
+    ours = LoRA(rank=RANK, alpha=ALPHA).adapt(copy.deepcopy(base), problem, None).double().eval()
     adapters = {name: module for name, module in ours.network.named_modules() if isinstance(module, Adapter)}
     transposed = any(isinstance(module, LoRATransposed) for module in adapters.values())
     config = LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=list(adapters), fan_in_fan_out=transposed)

@@ -37,8 +37,8 @@ HASHES = {
     "code_to_english": "3691d30f082f0ee2ef0264db6179a552",
     "shuffled_labels": "13b6e694a537f8a32898f6a2d20c7496",
     "unrelated_source": "d43c038995459846937c2462ffcac478",
-    "tiny_language_model": "16016067dedffa5c77f18df100ef63e8",
-    "tiny_text_classifier": "912826b8bba87f86021bcf387ef920d1",
+    "tiny_language_model": "a1e14ec34a3a86aaf22c1d1839666fdf",
+    "tiny_text_classifier": "0376d981603c8e305e83af8ea8f3564b",
     "tiny_image_classifier": "770736dace9ee940d6fae7ce2ace3491",
 }
 
