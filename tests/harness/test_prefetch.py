@@ -1,10 +1,12 @@
 """`pacbench prefetch` against a server that speaks the hub's API: what is fetched, and running offline."""
 
 import json
+from argparse import Namespace
 
 import pytest
 
 from harness import hub
+from harness.commands_prefetch import prefetch_command
 from harness.errors import UserError
 from tests.harness.hub_server import COMMIT, serving
 from tests.tasks.checkpoints import labelled, write_checkpoint, write_table
@@ -52,10 +54,7 @@ def fetched(pacbench, repositories, tmp_path_factory):
         environment = {"HF_ENDPOINT": address, "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(folder / "home")}
         process = pacbench("prefetch", folder / "suite.toml", "--to", folder / "all", env=environment)
         assert process.returncode == 0, process.stderr
-        before = len(asked)
-        again = pacbench("prefetch", folder / "suite.toml", "--to", folder / "all", env=environment)
-        assert again.returncode == 0, again.stderr
-        assert len(asked) == before
+        assert asked
     return folder / "suite.toml", folder / "all", process.stdout
 
 
@@ -83,18 +82,24 @@ def test_a_suite_is_planned_from_what_was_fetched_without_a_network(pacbench, fe
     assert json.loads(process.stdout)["trials"] == 5
 
 
-def test_damage_is_found_and_mended(pacbench, fetched, repositories, tmp_path):
+def test_what_is_there_is_not_fetched_again(fetched, capsys):
+    """Without a server."""
+    suite, place, said = fetched
+    assert prefetch_command(Namespace(suite=str(suite), to=str(place), verify=False)) == 0
+    assert capsys.readouterr().out == said
+
+
+def test_damage_is_found_and_mended(pacbench, fetched, repositories, monkeypatch, tmp_path):
     suite, place, _ = fetched
     path = next((place / "models").glob("*/model.safetensors"))
     whole = path.read_bytes()
     path.write_bytes(whole[:-1] + b"?")
-    verified = pacbench("prefetch", suite, "--to", place, "--verify")
-    assert verified.returncode == 2
-    assert "another hash than the manifest says" in " ".join(verified.stderr.split())
+    with pytest.raises(UserError, match="another hash than the manifest says; run `pacbench prefetch` without"):
+        prefetch_command(Namespace(suite=str(suite), to=str(place), verify=True))
     path.write_bytes(whole[:-1])
-    planned = pacbench("plan", suite, env={"PACBENCH_PREFETCHED": str(place)})
-    assert planned.returncode == 2
-    assert "bytes, the manifest says" in " ".join(planned.stderr.split())
+    monkeypatch.setenv(hub.VARIABLE, str(place))
+    with pytest.raises(UserError, match=r"has \d+ bytes, the manifest says \d+; run `pacbench prefetch` again"):
+        hub.local("hub:someone/tiny-bert@main")
     with serving(repositories) as (address, _):
         environment = {"HF_ENDPOINT": address, "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(tmp_path)}
         mended = pacbench("prefetch", suite, "--to", place, env=environment)
