@@ -19,8 +19,9 @@ from tasks.code_to_english import CONTEXT, SYMBOLS, CodeToEnglish
 from tasks.digits_new_classes import CANVAS, CLASSES, DigitsNewClasses
 
 SEED = 2017
-WIDTH, LAYERS, HEADS = 32, 2, 2
+WIDTH, LAYERS, HEADS, SPREAD = 32, 2, 2, 0.1
 SOURCE_TRAIN, POOL, TEST = 2_000, 500, 200
+OTHER_CASE = np.array([SYMBOLS.index(symbol.swapcase()) for symbol in SYMBOLS])
 RECIPE = Recipe(
     optimizer="adamw",
     learning_rate=2e-3,
@@ -67,11 +68,11 @@ class TinyLanguageModel(Task):
 
 @dataclass(frozen=True)
 class TinyTextClassifier(Task):
-    """A tiny BERT: what transfers is which characters follow each other; the labels are new, and so is the head.
+    """A tiny BERT: what transfers is how letters of both cases are used; the labels are new, and so is the head.
 
-    Data: windows of `code_to_english`. Source: is a window of code written forwards, backwards, or in random order?
-    Target: is one of English written forwards or backwards? Every second window lacks its last eight characters, so
-    that there is padding. The metric is the accuracy.
+    Data: windows of `code_to_english`. Source: is a window of code as it was, has it upper for lower case and the other
+    way round, or is it written backwards? Target: is one of English as it was or in the other case? Every second window
+    lacks its last eight characters, so that there is padding. The metric is the accuracy.
     Shapes: inputs and mask (examples, 32), int64; targets (examples,), int64. The network is
     BertForSequenceClassification, two layers of width 32.
     Anchors: none; the task is there to try engines and methods, not to rank them.
@@ -145,9 +146,23 @@ def _config(architecture: str, labels: int = 2) -> Any:
     """The configuration of a tiny model."""
     library = pretrained.library()
     text = {"vocab_size": len(SYMBOLS), "bos_token_id": None, "eos_token_id": None}
-    common = {"hidden_size": WIDTH, "num_hidden_layers": LAYERS, "num_attention_heads": HEADS, "intermediate_size": 64}
+    common = {
+        "hidden_size": WIDTH,
+        "num_hidden_layers": LAYERS,
+        "num_attention_heads": HEADS,
+        "intermediate_size": 64,
+        "initializer_range": SPREAD,
+    }
     if architecture == "gpt2":
-        return library.GPT2Config(n_embd=WIDTH, n_layer=LAYERS, n_head=HEADS, n_inner=64, n_positions=CONTEXT, **text)
+        return library.GPT2Config(
+            n_embd=WIDTH,
+            n_layer=LAYERS,
+            n_head=HEADS,
+            n_inner=64,
+            n_positions=CONTEXT,
+            initializer_range=SPREAD,
+            **text,
+        )
     if architecture == "llama":
         return library.LlamaConfig(num_key_value_heads=1, max_position_embeddings=CONTEXT, **common, **text)
     if architecture == "bert":
@@ -170,7 +185,7 @@ def _fewer(whole: Datasets) -> Datasets:
 
 
 def _orders(windows: Examples, kinds: int, part: int) -> Examples:
-    """Windows forwards (0), backwards (1) or in random order (2); every second one is shorter and padded."""
+    """Windows as they are (0), in the other case (1) or backwards (2); every second one is shorter and padded."""
     # RandomState, because its streams never change between versions of numpy.
     draw = np.random.RandomState([SEED, part])
     rows = windows["inputs"].numpy().copy()
@@ -178,8 +193,8 @@ def _orders(windows: Examples, kinds: int, part: int) -> Examples:
     mask = np.ones_like(rows)
     for number, row in enumerate(rows):
         length = CONTEXT - 8 * (number % 2)
-        order = [np.arange(length), np.arange(length)[::-1], draw.permutation(length)][targets[number]]
-        row[:length] = row[:length][order]
+        shown = row[:length].copy()
+        row[:length] = [shown, OTHER_CASE[shown], shown[::-1]][targets[number]]
         row[length:], mask[number, length:] = 0, 0
     inputs = {"inputs": torch.from_numpy(rows), "mask": torch.from_numpy(mask)}
     return {**inputs, "targets": torch.from_numpy(targets.astype(np.int64))}

@@ -38,7 +38,7 @@ HASHES = {
     "shuffled_labels": "13b6e694a537f8a32898f6a2d20c7496",
     "unrelated_source": "d43c038995459846937c2462ffcac478",
     "tiny_language_model": "a1e14ec34a3a86aaf22c1d1839666fdf",
-    "tiny_text_classifier": "0376d981603c8e305e83af8ea8f3564b",
+    "tiny_text_classifier": "62fe8abb7290b855a147715b8be8f2cc",
     "tiny_image_classifier": "770736dace9ee940d6fae7ce2ace3491",
 }
 
