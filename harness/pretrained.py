@@ -213,6 +213,13 @@ def fresh_head(kind: Kind, config: Any, labels: int) -> nn.Module:
     return _ready(head)
 
 
+def put_head(network: Any, name: str, head: nn.Module) -> None:
+    """A new head in its place, and the number of its labels where the model's saved configuration has it."""
+    network.set_submodule(name, head)
+    outputs = [module.out_features for module in head.modules() if isinstance(module, nn.Linear)]
+    network.config.num_labels = network.num_labels = outputs[-1]
+
+
 def layers(network: nn.Module) -> tuple[str, ...]:
     """The names of the transformer's layers, input side first: the items of the longest list of equal modules."""
     best: tuple[str, ...] = ()

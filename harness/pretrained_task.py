@@ -89,6 +89,9 @@ class PretrainedTask(Task):
     def source_model(self) -> nn.Module:
         return pretrained.loaded(self.kind, self.folder, self.configuration(), self.allow_pickle)
 
+    def retarget(self, network: nn.Module, head: nn.Module) -> None:
+        pretrained.put_head(network, self.head, head)
+
     def blocks(self, network: nn.Module) -> tuple[str, ...]:
         """The transformer's layers. Embeddings and the last normalisation belong to none."""
         return pretrained.layers(network)

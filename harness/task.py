@@ -49,6 +49,10 @@ class Task:
         """A fresh output module where the target has another label space; None where the source's head serves."""
         return None
 
+    def retarget(self, network: nn.Module, head: nn.Module) -> None:
+        """Put the target's new head where the source's was."""
+        network.set_submodule(self.head, head)
+
     def checkpoint(self) -> str | None:
         """The hash of the checkpoint that `source_model` reads; None where the source model is trained on source data.
 

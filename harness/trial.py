@@ -130,7 +130,7 @@ def _measure(trial: Trial, store: Store, row: Row) -> None:
     with seeds.seeded(trial.pair_key, "new head"):
         head = trial.task.new_head()
     if head is not None:
-        network.set_submodule(trial.task.head, head.to(store.device))
+        trial.task.retarget(network, head.to(store.device))
     objective = _adapt_and_fit(trial, store, network, head is not None, row)
     finished = objective.finish()
     row["total_parameters"] = sum(parameter.numel() for parameter in finished.parameters())

@@ -104,6 +104,9 @@ class TinyTextClassifier(Task):
     def new_head(self) -> nn.Module:
         return pretrained.fresh_head("text", _config("bert"), 2)
 
+    def retarget(self, network: nn.Module, head: nn.Module) -> None:
+        pretrained.put_head(network, self.head, head)
+
     def blocks(self, network: nn.Module) -> tuple[str, ...]:
         return pretrained.layers(network)
 
@@ -137,6 +140,9 @@ class TinyImageClassifier(Task):
 
     def new_head(self) -> nn.Module:
         return pretrained.fresh_head("image", _config("vit"), CLASSES)
+
+    def retarget(self, network: nn.Module, head: nn.Module) -> None:
+        pretrained.put_head(network, self.head, head)
 
     def blocks(self, network: nn.Module) -> tuple[str, ...]:
         return pretrained.layers(network)

@@ -123,8 +123,7 @@ def test_a_finished_network_loads_in_plain_transformers(case, tmp_path):
     with seeds.seeded("a key", "head"):
         network, head = task.source_model(), task.new_head()
     if head is not None:
-        network.set_submodule(task.head, head)
-        network.config.num_labels = head.out_features
+        task.retarget(network, head)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(0.01)
