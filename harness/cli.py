@@ -63,6 +63,10 @@ def _dispatch(options: argparse.Namespace) -> int:
         from harness.commands_import import import_command
 
         return import_command(options)
+    if options.command == "prefetch":
+        from harness.commands_prefetch import prefetch_command
+
+        return prefetch_command(options)
     if options.command == "rescore":
         from harness.commands_rescore import rescore_command
 
@@ -101,6 +105,13 @@ def parser() -> argparse.ArgumentParser:
     _suite(add)
     add.add_argument("--from", dest="earlier", metavar="DIR", help="estimate from this campaign's rows")
     _json(add)
+
+    add = commands.add_parser("prefetch", help="fetch what a suite names of the hub, for machines without a network")
+    add.add_argument("suite", metavar="SUITE", help="a name from `pacbench list suites`, or a TOML file")
+    add.add_argument(
+        "--to", required=True, metavar="DIR", help="folder for models and data; later $PACBENCH_PREFETCHED"
+    )
+    add.add_argument("--verify", action="store_true", help="fetch nothing, compare all hashes with the manifest")
 
     add = commands.add_parser("run", help="run a suite, or resume it")
     _suite(add)

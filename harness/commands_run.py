@@ -26,7 +26,15 @@ from harness.data import copy
 from harness.engines.lanes import Lanes
 from harness.engines.plain import Plain
 from harness.errors import UserError, nearest
-from harness.estimate import CALIBRATED_FACTOR, START_SECONDS, Estimate, from_rows
+from harness.estimate import (
+    CALIBRATED_FACTOR,
+    LARGE_FACTOR,
+    START_SECONDS,
+    Estimate,
+    from_rows,
+    large_step,
+    measured_rate,
+)
 from harness.fit import Fit
 from harness.lease import lease
 from harness.method import Method
@@ -62,16 +70,23 @@ def known_suites() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
+def suite_file(named: str) -> Path:
+    """Where the suite of that name or path lies. Raises: UserError for an unknown name."""
+    known = known_suites()
+    if named.endswith(".toml") or "/" in named:
+        return Path(named).expanduser().resolve()
+    if named not in known:
+        raise UserError(f"unknown suite {named!r}; {nearest(named, known)} (or give a path to a .toml file)")
+    return known[named]
+
+
 def load_suite(named: str, settings: list[str]) -> Suite:
     """The suite of that name or path, with `--set` settings applied. Raises: UserError."""
-    known = known_suites()
-    is_path = named.endswith(".toml") or "/" in named
-    if not is_path and named not in known:
-        raise UserError(f"unknown suite {named!r}; {nearest(named, known)} (or give a path to a .toml file)")
-    path = Path(named).expanduser().resolve() if is_path else known[named]
+    path = suite_file(named)
     raw = suites.read_toml(path)
     suites.override(raw, settings)
-    suite = suites.parse(raw, str(path) if is_path else f"suite {named}", path.parent, known_methods(), known_tasks())
+    where = f"suite {named}" if named in known_suites() else str(path)
+    suite = suites.parse(raw, where, path.parent, known_methods(), known_tasks())
     plan.check(suite)
     for reason in suite.left_out:
         print(f"pacbench: {reason}", file=sys.stderr)
@@ -147,6 +162,9 @@ def _earlier(address: str) -> tuple[pa.Table, datetime | None]:
 
 def _calibrated(suite: Suite, trials: list[Trial], sources: list[Pack], workers: int) -> Estimate:
     """An estimate from the steps that every trial takes, and a few steps of each task's network."""
+    large = {task.id: large_step(task) for task in suite.tasks if plan.facts(task).checkpoint is not None}
+    if large:
+        return _by_arithmetic(large, trials)
     engine = {trial.task.id: trial.source_engine for trial in trials}
     seconds_per_step = {task.id: calibrate(task, engine[task.id]) for task in suite.tasks}
     core_seconds = sum(
@@ -161,6 +179,24 @@ def _calibrated(suite: Suite, trials: list[Trial], sources: list[Pack], workers:
         f"{CALIBRATION_STEPS} steps of each task's network here, {workers} workers; an upper bound where one searches"
     )
     return Estimate(total, total / CALIBRATED_FACTOR, total * CALIBRATED_FACTOR, core_seconds, source)
+
+
+def _by_arithmetic(large: dict[str, tuple[float, int]], trials: list[Trial]) -> Estimate:
+    """An estimate from the FLOPs of every trial's steps: a large network cannot be tried where a run is planned.
+
+    One device of the speed measured here does it all; tasks without a checkpoint weigh nothing beside the others.
+    """
+    total = 0.0
+    for trial in trials:
+        if trial.task.id in large:
+            flops, blocks = large[trial.task.id]
+            total += flops * trial.method.planned_steps(trial.steps, trial.task.recipe.source_steps, blocks)
+    rate, where = measured_rate()
+    source = (
+        f"{total:.3g} FLOPs of training, counted; {rate:.3g} a second measured on {where} here. Divide the FLOPs by "
+        "what your devices reach together"
+    )
+    return Estimate(total / rate, total / rate / LARGE_FACTOR, total / rate * LARGE_FACTOR, total / rate, source)
 
 
 def calibrate(task: Task, engine: str) -> float:

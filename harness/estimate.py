@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import pyarrow as pa
+import torch
 
+from harness.data import Examples
+from harness.errors import UserError
+from harness.flops import count_flops
+from harness.objective import Objective
 from harness.plan import Trial
+from harness.task import Task
 
 CALIBRATED_FACTOR = 3.0
 """An estimate from a few steps on an idle machine is right within this factor; see benchmarks/README.md."""
+
+LARGE_FACTOR = 5.0
+"""One from FLOPs is meant to be right within this factor; a guess: no large run was measured."""
 
 START_SECONDS = 8.0
 """Of starting Ray once."""
@@ -33,6 +43,35 @@ class Estimate:
     high: float
     device_seconds: float
     source: str
+
+
+def large_step(task: Task) -> tuple[float, int]:
+    """FLOPs of one training step of a checkpoint's network, and its blocks, on tensors without memory.
+
+    Raises: UserError where torch cannot count.
+    """
+    with torch.device("meta"):
+        network = task.network()
+    pool = task.datasets().target_pool
+    batch: Examples = {n: t[: task.recipe.batch_size].to("meta") for n, t in pool.items()}
+    flops = count_flops(Objective(network, task.loss), batch)
+    if flops is None:
+        raise UserError(f"task {task.id}: torch cannot count the FLOPs of its network; estimate with --from DIR")
+    return flops, len(task.blocks(network))
+
+
+def measured_rate(seconds: float = 0.2) -> tuple[float, str]:
+    """FLOPs a second of matrix products in float32 on this machine's GPU or one core, and which of them it was."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    matrix = torch.ones(1024, 1024, device=device)
+    products, started = 0, time.perf_counter()
+    while time.perf_counter() - started < seconds:
+        torch.mm(matrix, matrix)
+        if device == "cuda":
+            torch.cuda.synchronize()
+        products += 1
+    where = "one GPU" if device == "cuda" else "one core"
+    return products * 2 * 1024**3 / (time.perf_counter() - started), where
 
 
 def from_rows(

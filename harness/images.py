@@ -14,18 +14,18 @@ from harness.errors import UserError
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
 
-def data_folder(given: str, expected: str) -> Path:
-    """The folder a user named. `expected` says in words what has to lie in it.
+def data_folder(given: str, expected: str, field: str = "folder") -> Path:
+    """The folder a user named in `field`. `expected` says in words what has to lie in it.
 
     Raises: UserError if none is given, it is not absolute (workers run elsewhere), or it is no folder.
     """
     if not given:
-        raise UserError(f"folder is not given; expected the path of {expected}")
+        raise UserError(f"{field} is not given; expected the path of {expected}")
     path = Path(given).expanduser()
     if not path.is_absolute():
-        raise UserError(f"folder = {given!r} is not absolute; expected the whole path of {expected}")
+        raise UserError(f"{field} = {given!r} is not absolute; expected the whole path of {expected}")
     if not path.is_dir():
-        raise UserError(f"folder = {given!r} is not a folder; expected {expected}")
+        raise UserError(f"{field} = {given!r} is not a folder; expected {expected}")
     return path
 
 

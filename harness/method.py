@@ -41,6 +41,7 @@ class Method:
 
     Class facts: `name`; `version`, raised with every change that can move a score; `paper`; `space`, the search
     space of tuning (fields not in it keep their default); `needs_source_data`, true if `prepare` trains on the source;
+    `does_without_source_data`, true if it leaves that out where the source problem has no examples;
     `prepare_fields`, the only hyper-parameters that `prepare` reads (its cache key is made of them; None: of all);
     `pretrained`, false for a floor that starts from an untrained network; `control_of`, for a control the name of the
     method it is compared with, whose selected configuration it takes where a suite holds both; `prepared_as`, the name
@@ -52,6 +53,7 @@ class Method:
     paper: ClassVar[str]
     space: ClassVar[Mapping[str, Distribution]] = {}
     needs_source_data: ClassVar[bool] = False
+    does_without_source_data: ClassVar[bool] = False
     prepare_fields: ClassVar[tuple[str, ...] | None] = None
     pretrained: ClassVar[bool] = True
     control_of: ClassVar[str | None] = None

@@ -34,20 +34,26 @@ Stage = Literal["tune", "final"]
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a task's data without training: content hashes, and how many target examples there are."""
+    """What is known of a task's data without training: content hashes, and how many target examples there are.
+
+    checkpoint: hash of the pretrained weights where the source model is read from disk; part of source_hash as well.
+    """
 
     data_hash: str
     source_hash: str
     pool_size: int
+    checkpoint: str | None = None
 
 
 @functools.lru_cache(maxsize=64)
 def facts(task: Task) -> Facts:
     """Hashes of all the task's data, and of its source part."""
+    checkpoint = task.checkpoint()
     sets = task.datasets()
     source = {"source_train": sets.source_train, "source_test": sets.source_test}
     target = {"target_pool": sets.target_pool, "target_test": sets.target_test}
-    return Facts(content_hash({**source, **target}), content_hash(source), size(sets.target_pool))
+    source_hash = content_hash(source) if checkpoint is None else seeds.digest([content_hash(source), checkpoint])
+    return Facts(content_hash({**source, **target}), source_hash, size(sets.target_pool), checkpoint)
 
 
 def check(suite: Suite) -> None:

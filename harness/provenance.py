@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-PACKAGES = ("pacbench", "torch", "ray", "numpy", "scipy", "pyarrow", "scikit-learn", "statsmodels")
+PACKAGES = ("pacbench", "torch", "ray", "numpy", "scipy", "pyarrow", "scikit-learn", "statsmodels", "transformers")
 
 
 @functools.cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import io
 import pickle
@@ -12,12 +13,12 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from harness import cost, data, process, seeds
 from harness.data import Datasets
 from harness.engines.plain import Plain
-from harness.errors import Declined, Diverged, TrialTimeout
+from harness.errors import Declined, Diverged, TrialTimeout, UserError
 from harness.evaluate import signed_score
 from harness.fit import Engine, Fit
 from harness.method import Problem
@@ -78,6 +79,8 @@ class Store:
     def source(self, trial: Trial) -> Model:
         """The source model of a trial. Raises: Declined without source data, Diverged."""
         task, key = trial.task, trial.source_key
+        if trial.facts.checkpoint is not None:
+            return self._read(trial)
         network = self.untrained(task, key)
         saved = self._load(f"source-{key}")
         if saved is None:
@@ -99,20 +102,33 @@ class Store:
             saved = self._save(f"source-{key}", Model(network, score, fit.steps_taken, seconds, fit.flops))
         return _restore(network, saved)
 
+    def _read(self, trial: Trial) -> Model:
+        """The checkpoint that is the trial's source model; only its score is cached. Raises: UserError."""
+        task, key = trial.task, trial.source_key
+        if (found := task.checkpoint()) != trial.facts.checkpoint:
+            here = f"the checkpoint of {task.id} is another here ({found}) than where the command runs"
+            raise UserError(f"{here} ({trial.facts.checkpoint}); expected the same files on all nodes")
+        with seeds.seeded(key, "initial weights"):
+            network = task.source_model().to(self.device)
+        saved = self._load(f"source-{key}")
+        if saved is None:
+            score, _ = self.source_score(trial, network)
+            saved = self._save(f"source-{key}", Model(network, score, 0, 0.0), state={})
+        return Model(network, saved["score"], 0, 0.0)
+
     def prepared(self, trial: Trial, source: Model) -> Model:
         """The source model after the method's `prepare`. Raises: what `prepare` raises."""
         task, method, key = trial.task, trial.method, trial.prepare_key
-        network = self.untrained(task, trial.source_key)
+        network = copy.deepcopy(source.network).train()
         saved = self._load(f"prepared-{key}")
         if saved is None:
             self._raise_again(key)
             examples = datasets(task).source_train
-            if examples is None and method.needs_source_data:
+            if examples is None and method.needs_source_data and not method.does_without_source_data:
                 raise Declined(f"{method.name} needs source data and {task.id} has none")
             steps = task.recipe.source_steps
             fit = self._fit(trial, seeds.derive(trial.source_key, "prepare order"))
             own = data.copy(examples if method.needs_source_data and examples else {}, self.device)
-            network.load_state_dict(source.network.state_dict())
             started = cost.now(self.device)
             with seeds.seeded(trial.drawn_by.prepare_key, "prepare"):
                 try:
@@ -126,7 +142,7 @@ class Store:
             seconds = cost.now(self.device) - started - fit.untimed_seconds
             score, _ = self.source_score(trial, network)
             saved = self._save(f"prepared-{key}", Model(network, score, fit.steps_taken, seconds, fit.flops))
-        return _restore(self.untrained(task, trial.source_key), saved)
+        return _restore(copy.deepcopy(source.network).train(), saved)
 
     def source_score(self, trial: Trial, network: nn.Module) -> tuple[float | None, float]:
         """The score on the source test split in native units (None without one), and the seconds it took."""
@@ -171,8 +187,9 @@ class Store:
             return None
         return saved if isinstance(saved, dict) and saved.keys() >= SAVED and isinstance(saved["state"], dict) else None
 
-    def _save(self, name: str, model: Model) -> dict[str, Any]:
-        state = {key: tensor.detach() for key, tensor in model.network.state_dict().items()}
+    def _save(self, name: str, model: Model, state: dict[str, Tensor] | None = None) -> dict[str, Any]:
+        if state is None:
+            state = {key: tensor.detach() for key, tensor in model.network.state_dict().items()}
         saved = {"state": state, "score": model.score, "steps": model.steps, "seconds": model.seconds}
         saved["flops"] = model.flops
         content = io.BytesIO()

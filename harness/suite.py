@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from harness import seeds
+from harness import hub, seeds
 from harness.errors import UserError, nearest
 from harness.method import Method
 from harness.plugins import from_file
@@ -215,7 +215,10 @@ def _named(
 
 
 def _task(entry: Any, where: str, folder: Path, known: Mapping[str, type[Task]]) -> Task | str:
-    """The task, or why an optional one is left out. `$NAME` in the place of its data is an environment variable."""
+    """The task, or why an optional one is left out.
+
+    In the place of its data `$NAME` is an environment variable, `hub:...` what `pacbench prefetch` fetched.
+    """
     cls, given = _named(entry, where, folder, known, Task)
     check_task_class(cls, where)
     optional = given.pop("optional", False)
@@ -229,6 +232,13 @@ def _task(entry: Any, where: str, folder: Path, known: Mapping[str, type[Task]])
                 if optional:
                     return f"task {cls.name} is left out ({reason})"
                 raise UserError(f"{where}: {cls.name}: {reason}")
+            if given[place].startswith(hub.PREFIX):
+                try:
+                    given[place] = hub.local(given[place])
+                except UserError as error:
+                    if optional:
+                        return f"task {cls.name} is left out ({place} = {error})"
+                    raise UserError(f"{where}: {cls.name}: {place} = {error}") from error
     task: Task = build(cls, given, f"{where}: {cls.name}")
     return task
 

@@ -49,6 +49,24 @@ class Task:
         """A fresh output module where the target has another label space; None where the source's head serves."""
         return None
 
+    def retarget(self, network: nn.Module, head: nn.Module) -> None:
+        """Put the target's new head where the source's was."""
+        network.set_submodule(self.head, head)
+
+    def checkpoint(self) -> str | None:
+        """The hash of the checkpoint that `source_model` reads; None where the source model is trained on source data.
+
+        Raises: UserError if the checkpoint is not there or not whole.
+        """
+        return None
+
+    def source_model(self) -> nn.Module:
+        """The network with a checkpoint's weights, of the same structure as `network`'s.
+
+        Draws what the checkpoint lacks, a head, from torch's global generator, which the caller seeds.
+        """
+        raise NotImplementedError
+
     @staticmethod
     def loss(network: nn.Module, batch: Examples) -> Tensor:
         """The scalar to minimise. Takes the network, so that a loss may differentiate or integrate it."""

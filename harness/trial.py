@@ -29,7 +29,9 @@ from results.schema import SCHEMA_VERSION
 
 Row = dict[str, Any]
 
-RESERVED = frozenset({"anchor_zero", "anchor_one", "predictions", "ran_again_after", "role", "task_family"})
+RESERVED = frozenset(
+    {"anchor_zero", "anchor_one", "checkpoint", "predictions", "ran_again_after", "role", "source_data", "task_family"}
+)
 """Of a row's `extra`: what only the harness and the task may say."""
 
 
@@ -128,7 +130,7 @@ def _measure(trial: Trial, store: Store, row: Row) -> None:
     with seeds.seeded(trial.pair_key, "new head"):
         head = trial.task.new_head()
     if head is not None:
-        network.set_submodule(trial.task.head, head.to(store.device))
+        trial.task.retarget(network, head.to(store.device))
     objective = _adapt_and_fit(trial, store, network, head is not None, row)
     finished = objective.finish()
     row["total_parameters"] = sum(parameter.numel() for parameter in finished.parameters())
@@ -154,6 +156,8 @@ def _starting_point(trial: Trial, store: Store, row: Row) -> Model:
     row["score_source_before"] = source.score
     if not trial.prepares:
         return source
+    if trial.facts.checkpoint is not None and trial.method.needs_source_data:
+        row["extra"]["source_data"] = "none" if datasets(trial.task).source_train is None else "proxy"
     prepared = store.prepared(trial, source)
     row["score_source_prepared"] = prepared.score
     row["source_steps"] = prepared.steps
@@ -237,6 +241,8 @@ def _task_remarks(trial: Trial) -> dict[str, str]:
         remarks |= {"anchor_zero": repr(anchors[0]), "anchor_one": repr(anchors[1])}
     if trial.task.negative_control:
         remarks["role"] = "negative_control"
+    if trial.facts.checkpoint is not None:
+        remarks["checkpoint"] = trial.facts.checkpoint
     return remarks
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,24 +26,35 @@ class Adapter(nn.Module):
     """
 
     bookkeeping = ("rank",)
-    base: nn.Linear | nn.Conv2d
+    base: Any
     scale: Tensor
 
-    def __init__(self, base: nn.Linear | nn.Conv2d, rank: int, alpha: float, width: int = 0) -> None:
+    def __init__(self, base: nn.Module, rank: int, alpha: float, width: int = 0) -> None:
         super().__init__()
         self.base, self.rank = base, rank
-        outputs, *inputs = base.weight.shape
+        outputs, *inputs = self.kernel().shape
         width = max(rank, width)
         self.lora_A = nn.Parameter(torch.zeros(width, *inputs))
         self.lora_B = nn.Parameter(torch.zeros(outputs, width, *(1,) * (len(inputs) - 1)))
         nn.init.kaiming_uniform_(self.lora_A.data[:rank], a=math.sqrt(5))
         self.register_buffer("scale", torch.tensor(alpha / rank))
 
+    @property
+    def weight(self) -> Tensor:
+        """The base layer's: some networks look at the type of a layer's weight."""
+        weight: Tensor = self.base.weight
+        return weight
+
+    def kernel(self) -> Tensor:
+        """The base layer's weight, outputs first."""
+        return self.weight
+
     def merged(self) -> nn.Module:
         """The base layer with the update folded into its weight."""
-        update = self.lora_B.flatten(1) @ self.lora_A.flatten(1)
-        self.base.weight.data += (self.scale * update).detach().view_as(self.base.weight)
-        return self.base
+        update, kernel = self.lora_B.flatten(1) @ self.lora_A.flatten(1), self.kernel().data
+        kernel += (self.scale * update).detach().view_as(kernel)
+        base: nn.Module = self.base
+        return base
 
 
 class LoRALinear(Adapter):
@@ -54,16 +66,32 @@ class LoRALinear(Adapter):
         return output
 
 
+class LoRATransposed(LoRALinear):
+    """The same over GPT-2's layer, y = x W + b, which transformers calls Conv1D. Shapes: its weight (in, out)."""
+
+    def kernel(self) -> Tensor:
+        return self.weight.T
+
+
 class LoRAConv2d(Adapter):
     """y = base(x) + scale * B(A(x)): A has the base's stride and padding. Shapes: x (batch, in, height, width)."""
-
-    base: nn.Conv2d
 
     def forward(self, x: Tensor) -> Tensor:
         base = self.base
         inner = nn.functional.conv2d(x, self.lora_A, None, base.stride, base.padding, base.dilation)
         output: Tensor = base(x) + self.scale * nn.functional.conv2d(inner, self.lora_B)
         return output
+
+
+def adapter_for(module: nn.Module) -> type[Adapter] | None:
+    """The adapter that fits a layer; None where none does."""
+    if isinstance(module, nn.Linear):
+        return LoRALinear
+    if type(module).__name__ == "Conv1D" and type(module).__module__ == "transformers.pytorch_utils":
+        return LoRATransposed
+    if isinstance(module, nn.Conv2d) and module.groups == 1 and not isinstance(module.padding, str):
+        return LoRAConv2d
+    return None
 
 
 class LoRAObjective(Objective):
@@ -98,11 +126,11 @@ class LoRA(Method):
     Equation: W = W_S + (alpha / r) * B A, A Kaiming-uniform, B = 0 at the start.
     Source: Hu et al., ICLR 2022, arXiv 2106.09685; layer conventions as in the `peft` library.
     Deviations and open points: the head always trains fully (a new head must; one rule for both is simpler). All
-    ungrouped linear and 2-d convolution layers of the backbone carry adapters. The convolution's dilation is copied
-    to A, which peft does not do. Dropout 0, bias none. A and B have room for the largest rank of the space, which the
-    FLOPs count and parameters do not. Suitable learning rates are 3 to 100 times those of full
-    fine-tuning, so the default factor is 10 and the search space is that range. Merged weights are deployed, so the
-    source score after transfer is theirs; a user who keeps the adapter apart keeps the source model as well.
+    ungrouped linear and 2-d convolution layers of the backbone carry adapters, GPT-2's transposed ones too. The
+    convolution's dilation is copied to A, which peft does not do. Dropout 0, bias none. A and B have room for the
+    largest rank of the space, which the FLOPs count and parameters do not. Suitable learning rates are 3 to 100 times
+    those of full fine-tuning, so the default factor is 10 and the search space is that range. Merged weights are
+    deployed, so the source score after transfer is theirs; a user who keeps the adapter apart keeps the source model.
     """
 
     name = "lora"
@@ -118,13 +146,9 @@ class LoRA(Method):
         train_only(network, target.head)
         adapted = 0
         for name, module in list(network.named_modules()):
-            if within(name, target.head):
-                continue
-            if isinstance(module, nn.Linear):
-                network.set_submodule(name, LoRALinear(module, self.rank, self.alpha, max(RANKS)))
-                adapted += 1
-            elif isinstance(module, nn.Conv2d) and module.groups == 1 and not isinstance(module.padding, str):
-                network.set_submodule(name, LoRAConv2d(module, self.rank, self.alpha, max(RANKS)))
+            adapter = None if within(name, target.head) else adapter_for(module)
+            if adapter is not None:
+                network.set_submodule(name, adapter(module, self.rank, self.alpha, max(RANKS)))
                 adapted += 1
         if not adapted:
             raise Declined("the backbone has no linear or 2-d convolution layer that LoRA could adapt")

@@ -21,6 +21,7 @@ class Allocated(Method):
     """
 
     needs_source_data = True
+    does_without_source_data = True
     prepare_fields = ("prune_ratio", "threshold", "iterations", "allocate_fraction", "biases")
     space = {"learning_rate_factor": LogUniform(0.1, 10.0), "prune_ratio": Choice(0.5, 0.65, 0.8, 0.9)}
 
@@ -42,8 +43,7 @@ class Allocated(Method):
             for ratio, steps in self._rounds(round(self.allocate_fraction * source.steps)):
                 masks = self._pruned(network, masks, ratio)
                 objective = AllocateObjective(network, source.loss, masks)
-                (result,) = fit([objective], source.train, steps)
-                if result.diverged:
+                if source.train and fit([objective], source.train, steps)[0].diverged:
                     raise Diverged("Allocate: the loss on the source became NaN or infinite")
                 network = objective.finish()
         for name, mask in masks.items():
@@ -85,7 +85,9 @@ class PAC(Allocated):
     on the target as well, and nothing is recovered; `biases="pruned"` makes them maskable like kernels. A head of the
     same label space is an ordinary kernel; a new one trains fully under its own `head_penalty`. Allocate takes
     `allocate_fraction` of the source model's steps; at ratio 0 nothing was pruned and Allocate is skipped. The
-    optimizer is the task's, fresh in each phase. Dead units are counted where the layers form a chain.
+    optimizer is the task's, fresh in each phase. Where there is only a checkpoint and nothing of its source, Allocate
+    takes no step, as in `pac_no_allocate`; with data that stand in for the source it trains on these. Dead units are
+    counted where the layers form a chain.
     """
 
     name = "pac"

@@ -18,12 +18,16 @@ from tasks.friedman1 import Friedman1
 from tasks.friedman2 import Friedman2
 from tasks.friedman3 import Friedman3
 from tasks.helmholtz import Helmholtz
+from tasks.image_classification import ImageClassification
 from tasks.image_folder import ImageFolder
+from tasks.language_modelling import LanguageModelling
 from tasks.lotka_volterra import LotkaVolterra
 from tasks.pendulum import DampedPendulum
 from tasks.photo_inpainting import PhotoInpainting
 from tasks.rand_health import RandHealth
 from tasks.shuffled_labels import ShuffledLabels
+from tasks.text_classification import TextClassification
+from tasks.tiny_transformers import TinyImageClassifier, TinyLanguageModel, TinyTextClassifier
 from tasks.unrelated_source import UnrelatedSource
 from tasks.van_der_pol import VanDerPol
 
@@ -49,4 +53,10 @@ TASKS: Final[dict[str, type[Task]]] = {
     "celeba": CelebA,
     "cifar": Cifar,
     "image_folder": ImageFolder,
+    "text_classification": TextClassification,
+    "language_modelling": LanguageModelling,
+    "image_classification": ImageClassification,
+    "tiny_language_model": TinyLanguageModel,
+    "tiny_text_classifier": TinyTextClassifier,
+    "tiny_image_classifier": TinyImageClassifier,
 }

@@ -37,6 +37,9 @@ HASHES = {
     "code_to_english": "3691d30f082f0ee2ef0264db6179a552",
     "shuffled_labels": "13b6e694a537f8a32898f6a2d20c7496",
     "unrelated_source": "d43c038995459846937c2462ffcac478",
+    "tiny_language_model": "a1e14ec34a3a86aaf22c1d1839666fdf",
+    "tiny_text_classifier": "62fe8abb7290b855a147715b8be8f2cc",
+    "tiny_image_classifier": "770736dace9ee940d6fae7ce2ace3491",
 }
 
 
@@ -46,6 +49,8 @@ def needs_files(cls):
 
 
 BUILT_IN = sorted(name for name, cls in TASKS.items() if not needs_files(cls))
+TINY = ("tiny_image_classifier", "tiny_language_model", "tiny_text_classifier")
+"""Models of transformers to try engines with: no anchors, and embeddings that are in no block."""
 
 
 @pytest.fixture(params=BUILT_IN)
@@ -100,7 +105,8 @@ def test_network_has_the_head_and_blocks_it_names(task):
     of_parts = [
         f"{part}.{n}" for part in (*blocks, task.head) for n, _ in network.get_submodule(part).named_parameters()
     ]
-    assert of_parts == [name for name, _ in network.named_parameters()]
+    everything = [name for name, _ in network.named_parameters()]
+    assert of_parts == ([name for name in everything if name in of_parts] if task.name in TINY else everything)
 
 
 def test_a_new_head_fits_where_the_source_head_was(task):
@@ -166,7 +172,7 @@ def test_a_size_that_cannot_be_drawn_is_refused(n):
 
 
 def test_anchors_are_pinned_for_the_defaults_and_in_the_right_order(task):
-    if task.negative_control:
+    if task.negative_control or task.name in TINY:
         assert task.anchors() is None
         return
     zero, one = task.anchors()
@@ -185,7 +191,7 @@ def test_source_parameters_are_canonical_json(task):
 
 
 def test_an_untrained_network_is_far_from_the_anchor_of_transfer(task):
-    if task.negative_control:
+    if task.negative_control or task.name in TINY:
         return
     score = native_score(task.predict, task.score, network_of(task), task.datasets().target_test)
     _, one = task.anchors()
