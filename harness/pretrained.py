@@ -47,8 +47,8 @@ def library() -> Any:
         raise UserError(
             f"this task needs transformers ({error}); expected it installed: pip install 'pacbench[transformers]'"
         ) from error
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     return transformers
 
 
@@ -194,7 +194,7 @@ def head_name(kind: Kind, network: Any) -> str:
         names = children[-1:]
     if not names:
         raise UserError(f"{type(network).__name__} has no head of its own")
-    return names[0]
+    return str(names[0])
 
 
 def fresh_head(kind: Kind, config: Any, labels: int) -> nn.Module:
@@ -239,7 +239,7 @@ def next_token_predictions(network: nn.Module, batch: Examples) -> Tensor:
     """What a score needs of each example, a thousandth of its logits. Shapes: (batch, 2), summed loss and tokens."""
     parts = []
     for inputs, targets in zip(
-        batch["inputs"].split(PREDICTED_AT_ONCE), batch["targets"].split(PREDICTED_AT_ONCE), strict=True
+        torch.split(batch["inputs"], PREDICTED_AT_ONCE), torch.split(batch["targets"], PREDICTED_AT_ONCE), strict=True
     ):
         logits = network(input_ids=inputs).logits.float()
         losses = nn.functional.cross_entropy(logits.transpose(1, 2), targets, ignore_index=IGNORED, reduction="none")
@@ -260,7 +260,7 @@ def class_loss(network: nn.Module, batch: Examples) -> Tensor:
 
 def class_predictions(network: nn.Module, batch: Examples) -> Tensor:
     """Logits. Shapes: (batch, labels)."""
-    cut = {name: tensor.split(PREDICTED_AT_ONCE) for name, tensor in batch.items()}
+    cut = {name: torch.split(tensor, PREDICTED_AT_ONCE) for name, tensor in batch.items()}
     parts = (dict(zip(cut, part, strict=True)) for part in zip(*cut.values(), strict=True))
     return torch.cat([_logits(network, part).float() for part in parts])
 

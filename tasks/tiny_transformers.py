@@ -16,7 +16,8 @@ from torch import nn
 from harness import pretrained
 from harness.task import Datasets, Examples, Recipe, Task, setting
 from tasks.code_to_english import CONTEXT, SYMBOLS, CodeToEnglish
-from tasks.digits_new_classes import CANVAS, CLASSES, DigitsNewClasses
+from tasks.digits_new_classes import CLASSES, DigitsNewClasses
+from tasks.vision import CANVAS
 
 SEED = 2017
 WIDTH, LAYERS, HEADS, SPREAD = 32, 2, 2, 0.1
