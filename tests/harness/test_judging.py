@@ -128,12 +128,12 @@ def test_what_does_not_pair_is_told(told, made, tmp_path):
     other = altered(made, tmp_path, data_hash="e", label=lambda label: f"my {label}", key=lambda key: f"m{key}")
     asked = ("--candidate", "my pac", "--baseline", "fine_tuning")
     status, out, err = told("compare", other, "--board", made, *asked)
-    assert (status, err) == (0, "")
+    assert (status, err) == (1, "")
     assert "0 of 4 final trials of my pac pair with the board's; left out:" in out
     assert "4 x another data hash" in out
     assert "Nothing is compared" in out
     status, out, err = told("compare", other, "--board", made, *asked, "--json")
-    assert (status, json.loads(out)) == (0, [])
+    assert (status, json.loads(out)) == (1, [])
     assert "4 x another data hash" in err
 
 
@@ -141,17 +141,21 @@ def test_what_does_not_pair_is_told(told, made, tmp_path):
     "command", [("leaderboard",), ("compare", *PAIR), ("advise", "--target-size", "10"), ("report",)]
 )
 def test_campaigns_of_other_conditions_are_not_mixed(told, made, tmp_path, command):
-    """One message that names the columns, the values and the places; nothing is printed or written."""
+    """One message that names the columns, the values and the places; nothing is printed, and a report only refuses."""
     other = altered(
         made, tmp_path, protocol=7, budget_steps=9, label=lambda label: f"my {label}", key=lambda k: f"m{k}"
     )
     out_option = ("--out", tmp_path / "report") if command[0] == "report" else ()
     status, out, err = told(command[0], made, other, *command[1:], *out_option)
-    assert (status, out) == (2, "")
     assert f"protocol is 1 in {made}, 7 in {other}" in err
     assert f"budget_steps is 20 in {made}, 9 in {other}" in err
     assert err.count("\n") == 1
-    assert not (tmp_path / "report").exists()
+    if command[0] == "report":
+        page = (tmp_path / "report" / "report.md").read_text()
+        assert (status, "Nothing is averaged or compared: these rows are not mixed" in page) == (1, True)
+        assert "## Test scores" not in page
+    else:
+        assert (status, out) == (2, "")
 
 
 def test_two_campaigns_make_one_report(told, made, tmp_path):
@@ -165,7 +169,7 @@ def test_two_campaigns_make_one_report(told, made, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("advise", "--target-size", "0"), "--target-size 0: expected a positive number"),
+        (("advise", "--target-size", "0"), "--target-size 0: expected a number of examples from 1"),
         (("advise", "--target-size", "10", "--memory", "8 bananas"), "--memory 8 bananas: expected a positive amount"),
         (("advise", "--target-size", "10", "--memory", "-1"), "--memory -1: expected"),
         (("advise", "--target-size", "10", "--memory", "1e999"), "--memory 1e999: expected"),
