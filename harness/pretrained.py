@@ -106,12 +106,17 @@ def untrained(kind: Kind, config: Any) -> nn.Module:
     config.tie_word_embeddings = False
     if kind == "language":
         config.use_cache = False
+        if type(config) in library().MODEL_FOR_MASKED_LM_MAPPING and not getattr(config, "is_decoder", False):
+            raise UserError(
+                f"a model of type {config.model_type!r} sees the tokens that it is to predict; expected one that reads "
+                "from left to right, as gpt2 or llama do"
+            )
     try:
         made = getattr(library(), _CLASSES[kind]).from_config(config, dtype=torch.float32, trust_remote_code=False)
     except (ValueError, KeyError, ImportError) as error:
         raise UserError(
             f"a model of type {getattr(config, 'model_type', '?')!r} cannot {_PURPOSES[kind]} with transformers "
-            f"{library().__version__} ({' '.join(str(error).split())[:200]})"
+            f"{library().__version__} ({' '.join(str(error).split()).partition(' Model type should')[0][:200]})"
         ) from error
     return _ready(made)
 

@@ -224,6 +224,11 @@ def picture_model(task, folder):
     return replace(task, model=str(folder / "vit"))
 
 
+def encoder(task, folder):
+    write_checkpoint(folder / "bert", "bert", "text")
+    return replace(task, model=str(folder / "bert"))
+
+
 def foreign_code(task, folder):
     config = {"model_type": "nobody_knows", "auto_map": {"AutoConfig": "code.Config", "AutoModelForCausalLM": "code.M"}}
     (folder / "model" / "config.json").write_text(json.dumps(config))
@@ -248,6 +253,7 @@ HOSTILE = [
     (no_tokenizer, "no tokenizer; expected one of tokenizer.json"),
     (other_tokenizer, r"its tokenizer numbers \d+ tokens and its model has vectors for 20; expected the tokenizer"),
     (picture_model, "a model of type 'vit' cannot predict the next token"),
+    (encoder, "a model of type 'bert' sees the tokens that it is to predict; expected one that reads"),
     (foreign_code, "its configuration cannot be read by transformers"),
     (long_windows, "max_tokens = 33; expected at most 32, the positions"),
     (few_texts, r"few.jsonl: \d tokens in all; expected at least 13 for one window"),
