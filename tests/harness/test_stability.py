@@ -96,9 +96,11 @@ def test_a_nudge_moves_one_weight_a_little(stability, method):
 
 def with_masks(network):
     """As PAC's prepare leaves a network of which nothing is allocated: the mask beside each kernel."""
-    from methods.pac import MASK, kernels, magnitude_masks
+    from harness.objective import kernels
+    from methods.pac import essential
+    from methods.pac_objectives import MASK
 
-    masks = magnitude_masks({name: weight.detach() for name, _, _, weight in kernels(network)}, 0.8, "global")
+    masks = essential({name: weight.detach().abs() for name, _, _, weight in kernels(network)}, 0.8, "global")
     for name, module, leaf, _ in list(kernels(network)):
         module.register_buffer(leaf + MASK, masks[name])
     return network
