@@ -37,7 +37,7 @@ def _command(options: argparse.Namespace, child: Child | None = None) -> int:
         print(f"pacbench: {error}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
-        resumes = "; the same command goes on from what is committed" if options.command == "run" else ""
+        resumes = "; the same command resumes from what is committed" if options.command == "run" else ""
         print(f"\npacbench: interrupted{resumes}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
