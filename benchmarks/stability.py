@@ -331,7 +331,7 @@ def print_table(console: Console, found: Sequence[Line]) -> None:
             ["% test", *(display.number(None if one.test is None else 100 * one.test, 2) for one in part)],
             ["largest nudge", *(display.number(one.largest_nudge, 2) for one in part)],
             ["sd of test", *(display.number(one.test_deviation, 2) for one in part)],
-            ["seeds until test", *(display.number(one.seeds_until_test, 2) for one in part)],
+            ["seeds to test", *(display.number(one.seeds_until_test, 2) for one in part)],
             ["blocks", *(one.blocks for one in part)],
         ]
         show(console, header, rows)
