@@ -312,6 +312,8 @@ def tables(suite: Suite, options: argparse.Namespace, baseline: str) -> Iterator
 
 COLUMNS = 3
 """Of a table at most, for 80 characters."""
+LONGEST = 18
+"""Characters of a label in a table's head."""
 SMALLEST = 0.001
 """A share that is shown as a number."""
 
@@ -322,16 +324,16 @@ def print_table(console: Console, found: Sequence[Line]) -> None:
     console.print(f"\n{first.task}, n = {first.target_size}, {first.metric}", markup=False, highlight=False)
     for start in range(0, len(found), COLUMNS):
         part = found[start : start + COLUMNS]
-        header = ["", *(display.name(_title(one), 24) for one in part)]
+        header = ["", *(_title(one, "\n- ") for one in part)]
         rows: list[list[Any]] = [
             ["mean", *(display.number(one.mean) for one in part)],
-            ["sd over seeds", *(display.spanned(*dataclasses.astuple(one.deviation)) for one in part)],
+            ["sd over seeds", *(_spread(one.deviation) for one in part)],
             *([f"% {name}", *(_percent(one.shares.get(name)) for one in part)] for name in (*FACTORS, "together")),
             ["% nudge", *(_percent(one.nudge) for one in part)],
             ["% test", *(display.number(None if one.test is None else 100 * one.test, 2) for one in part)],
             ["largest nudge", *(display.number(one.largest_nudge, 2) for one in part)],
             ["sd of test", *(display.number(one.test_deviation, 2) for one in part)],
-            ["seeds until test", *(display.number(one.seeds_until_test, 2) for one in part)],
+            ["seeds to test", *(display.number(one.seeds_until_test, 2) for one in part)],
             ["blocks", *(one.blocks for one in part)],
         ]
         show(console, header, rows)
@@ -340,8 +342,14 @@ def print_table(console: Console, found: Sequence[Line]) -> None:
             console.print(f"{_title(one)}: not done: {display.name(reason, 200)}", markup=False, highlight=False)
 
 
-def _title(found: Line) -> str:
-    return found.label if found.baseline is None else f"{found.label} - {found.baseline}"
+def _title(found: Line, between: str = " - ") -> str:
+    return between.join(display.name(label, LONGEST) for label in (found.label, found.baseline) if label is not None)
+
+
+def _spread(part: Part) -> str:
+    """A standard deviation with its interval, each number to two digits."""
+    value, *limits = (display.number(one, 2) for one in dataclasses.astuple(part))
+    return value if part.low is None else f"{value} [{limits[0]},{display.GLUE}{limits[1]}]"
 
 
 def _percent(part: Part | None) -> str:
