@@ -20,6 +20,7 @@ from scipy import stats
 from results.compare import Comparison, compare, compare_per_task
 from results.costs import retention_by_cell, task_means
 from results.display import interval, markdown, number, p_value, percent, spanned
+from results.errors import ResultsError
 from results.leaderboard import leaderboard
 from results.pivot import pivot
 from results.statistics import ALPHA, FloatArray, holm, mean_of_sample
@@ -47,12 +48,21 @@ def against(rows: pa.Table, baseline: str, candidates: Sequence[str] | None, que
             f"{found.wins}-{found.ties}-{found.losses}",
             p_value(found.p_holm),
             number(found.smallest_detectable, 2),
-            f"**{found.verdict}**" if found.verdict in ("better", "worse") else found.verdict,
+            _verdict(found),
         ]
         for found in _compared(rows, baseline, candidates, question)
     ]
     columns = ["method", "n", f"difference from {baseline} [95 %]", "won-tied-lost", "Holm p", "detects", "verdict"]
     return table(columns, lines)
+
+
+def _verdict(found: Comparison) -> str:
+    """The verdict, and where it is one of ranks while the interval of the mean includes 0, that it is."""
+    if found.verdict not in ("better", "worse"):
+        return found.verdict
+    low, high = found.interval_low, found.interval_high
+    unsure = low is not None and high is not None and low <= 0 <= high
+    return f"**{found.verdict}**" + (" by ranks; the mean's interval includes 0" if unsure else "")
 
 
 def _compared(rows: pa.Table, baseline: str, candidates: Sequence[str] | None, question: str) -> list[Comparison]:
@@ -222,7 +232,11 @@ def main() -> int:
     """Print the tables of one file of rows."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("rows", type=Path, help="a Parquet file of rows")
-    print(document(pq.read_table(parser.parse_args().rows)))
+    path = parser.parse_args().rows
+    try:
+        print(document(pq.read_table(path)))
+    except (OSError, pa.ArrowInvalid, ResultsError) as error:
+        parser.error(f"{path}: {error}")
     return 0
 
 

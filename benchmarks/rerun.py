@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -52,7 +53,12 @@ def main() -> int:
     parser.add_argument("rows", type=Path)
     parser.add_argument("keys", nargs="+", metavar="KEY")
     options = parser.parse_args()
-    published = pq.read_table(options.rows)
+    try:
+        published = pq.read_table(options.rows)
+    except (OSError, pa.ArrowInvalid) as error:
+        parser.error(f"{options.rows}: {error}")
+    if unknown := set(options.keys) - set(published["key"].to_pylist()):
+        parser.error(f"{options.rows}: no row has the key {sorted(unknown)[0]!r}")
     same = True
     for key in options.keys:
         (before,) = published.filter(pc.equal(published["key"], key)).to_pylist()

@@ -227,7 +227,7 @@ def _task(entry: Any, where: str, folder: Path, known: Mapping[str, type[Task]])
     for place in (one.name for one in dataclasses.fields(cls) if one.metadata.get("place")):
         if isinstance(named := given.get(place), str):
             given[place] = os.path.expandvars(named)
-            if "$" in given[place]:
+            if "$" in given[place] or (named and not given[place]):
                 reason = f"{place} = {named!r}: that environment variable is not set"
                 if optional:
                     return f"task {cls.name} is left out ({reason})"

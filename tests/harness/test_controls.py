@@ -106,6 +106,16 @@ def test_prepared_networks_are_shared_where_prepare_is_the_same_and_nowhere_else
     assert make_trial(task, derived()).prepare_key != pac.prepare_key
 
 
+@pytest.mark.parametrize(
+    "other",
+    [{"threshold": "layer"}, {"iterations": 2}, {"biases": "pruned"}, {"prune_ratio": 0.5}, {"allocate_fraction": 0}],
+)
+def test_whatever_prepare_reads_tells_prepared_networks_apart(other):
+    task, cls = TASKS["friedman1"](), METHODS["pac"]
+    assert make_trial(task, cls(**other)).prepare_key != make_trial(task, cls()).prepare_key
+    assert make_trial(task, cls(penalty=0.5)).prepare_key == make_trial(task, cls()).prepare_key
+
+
 def test_the_same_suite_without_controls_is_the_same_campaign_as_before():
     """Nothing is written about controls where there are none, so earlier campaigns go on."""
     assert all("control_of" not in method for method in plan.resolved(suite("pac", "fine_tuning"))["methods"])
@@ -126,6 +136,8 @@ def test_an_optional_task_is_left_out_where_its_folder_is_not_given(monkeypatch,
         suite("pac", tasks=(entry,))
     with pytest.raises(UserError, match="optional = 1; expected true or false"):
         suite("pac", tasks=({**entry, "optional": 1},))
+    monkeypatch.setenv("SOME_FOLDER", "")
+    assert suite("pac", tasks=("friedman1", entry)).left_out == found.left_out
     monkeypatch.setenv("SOME_FOLDER", str(tmp_path))
     (_, given) = suite("pac", tasks=("friedman1", entry)).tasks
     assert given.folder == str(tmp_path)

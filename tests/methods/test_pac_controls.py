@@ -7,8 +7,10 @@ from dataclasses import asdict
 import pytest
 import torch
 
+from harness.errors import Diverged
+from harness.fit import Fitted
 from harness.objective import kernels
-from methods.pac import PAC
+from methods.pac import PAC, essential
 from methods.pac_controls import FineTuningAllocated, PACInvertedMask, PACNoAllocate, PACNoPenalty, PACRandomMask
 from methods.pac_objectives import MASK
 
@@ -141,6 +143,38 @@ def test_biases_are_frozen_trained_or_pruned(trial):
     pruned, some = moved("pruned")
     assert some
     assert pruned.recover() is not None
+
+
+def test_equal_ones_are_told_apart_by_their_position():
+    """Of many equal weights the first are pruned, whatever the sort would do."""
+    mask = essential({"one": torch.ones(40, 50), "other": torch.ones(10)}, 0.4, "global")
+    assert torch.equal(flat(mask), torch.arange(2010) >= round(0.4 * 2010))
+
+
+def test_an_allocate_that_diverges_is_said(trial):
+    class Diverging:
+        steps = 10
+
+        def __call__(self, objectives, examples, steps):
+            return [Fitted(steps=steps, last_loss=float("nan"), diverged=True)]
+
+    with pytest.raises(Diverged, match="Allocate"):
+        PAC().prepare(copy.deepcopy(trial.network), trial.source, Diverging())
+
+
+def test_what_is_stored_is_the_adapted_network_and_a_bit_for_each_maskable_weight(trial):
+    artifact = trial.trained(PAC()).artifact()
+    for name, weight in trial.objective(PAC()).finish().state_dict().items():
+        assert artifact[name].shape == weight.shape
+    masks = {name: bits for name, bits in artifact.items() if name.endswith(MASK)}
+    sizes = [-(-mask.numel() // 8) for mask in trial.objective(PAC()).masks().values()]
+    assert [bits.numel() for bits in masks.values()] == sizes
+    assert {bits.dtype for bits in masks.values()} == {torch.uint8}
+
+
+def test_planned_steps_have_allocates_part():
+    assert PAC(allocate_fraction=0.25).planned_steps(500, 2000, 3) == 1000
+    assert PACNoAllocate().planned_steps(500, 2000, 3) == 500
 
 
 def test_what_a_control_fixes_is_in_its_configuration():
