@@ -39,7 +39,7 @@ def draw_forest(
         _draw_inside(axes, [(row, d) for row, d in rows if d.label == label], look[label], reach)
     hits = [_draw_outside(axes, row, d, look, theme, reach) for row, d in rows]
     axes.set_ylim(len(differences) - 0.5, -0.5)
-    place_ticks(axes.yaxis, range(len(differences)), [short(d.text, SHORT_NAME + 4) for d in differences])
+    place_ticks(axes.yaxis, range(len(differences)), [short(d.text, SHORT_NAME + 3) for d in differences])
     axes.locator_params(axis="x", nbins=4)
     side: dict[str, Any] = {
         "va": "top",
