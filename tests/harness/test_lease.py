@@ -137,7 +137,8 @@ def test_a_driver_that_lost_its_lease_stops(tmp_path, monkeypatch):
     """Silent too long, for instance on a machine that slept, it finds another in its place and gives way."""
     monkeypatch.setattr(leases, "RENEW", 0.05)
     other = dataclasses.replace(myself(), host="far", machine="far")
-    before = signal.getsignal(signal.SIGINT)
+    before = signal.default_int_handler  # a shell may have started us with interrupts ignored
+    ours = signal.signal(signal.SIGINT, before)
     holding = lease(tmp_path)
     held = holding.__enter__()
     assert held.held()
@@ -151,7 +152,7 @@ def test_a_driver_that_lost_its_lease_stops(tmp_path, monkeypatch):
         take_over()
     with pytest.raises(UserError, match="took over"):
         holding.__exit__(KeyboardInterrupt, interrupted.value, None)
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.signal(signal.SIGINT, ours) is before
     assert not held.held()
     assert read(tmp_path).id == other.id, "what is another's stays"
 
