@@ -96,7 +96,7 @@ def deviation(variance: FloatArray) -> Part:
     """
     total = variance.sum()
     if total <= 0:
-        return Part(0.0 if not variance.any() else None)
+        return Part(0.0 if len(variance) and not variance.any() else None)
     value = math.sqrt(total / len(variance))
     left = (total - variance) / max(1, len(variance) - 1)
     if len(variance) < 2 or (left <= 0).any():
