@@ -6,7 +6,6 @@ neighbours. Here it is a hash of (seed, step, call, place): the same alone, in l
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,17 +18,29 @@ from torch._C import _functorch
 from torch.nn import functional as F
 
 
+class Calls:
+    """Counts the draws of one forward. Who computes part of it again sets the count back to where that part began."""
+
+    def __init__(self) -> None:
+        self.made = 0
+
+    def __next__(self) -> int:
+        self.made += 1
+        return self.made
+
+
 @contextmanager
-def own_draws(seed: Tensor, step: int = 0, in_lanes: bool = False) -> Iterator[None]:
+def own_draws(seed: Tensor, step: int = 0, in_lanes: bool = False, first: int = 0) -> Iterator[Calls]:
     """Inside the block `torch.nn.functional`, and so every layer built on it, draws dropout from (seed, step).
 
-    Covered are dropout of elements and of whole channels, and attention's own; alpha dropout is not. With `in_lanes`
+    `first` is the place in the batch of the first example in this forward, where a batch is cut into several: each
+    example then draws what it would in the whole batch, as long as examples are the first dimension. Covered are dropout of elements and of whole channels, and attention's own; alpha dropout is not. With `in_lanes`
     attention and batch normalisation are written out in operations of which vmap makes batched ones that give every
     lane the same bits whatever their number, and group normalisation takes one call of torch's kernel for all lanes.
     Shapes: seed (), int64; under vmap one per lane.
     """
-    calls = itertools.count(1)
-    drop = partial(_dropout, seed, step, calls)
+    calls = Calls()
+    drop = partial(_dropout, seed, step, calls, first)
     changed: dict[str, Any] = {"dropout": drop, "scaled_dot_product_attention": partial(_attention, drop, in_lanes)}
     for name, spatial in (("dropout1d", 1), ("dropout2d", 2), ("dropout3d", 3)):
         changed[name] = partial(drop, spatial=spatial)
@@ -39,7 +50,7 @@ def own_draws(seed: Tensor, step: int = 0, in_lanes: bool = False) -> Iterator[N
     try:
         for name, function in changed.items():
             setattr(F, name, function)
-        yield
+        yield calls
     finally:
         for name, function in before.items():
             setattr(F, name, function)
@@ -48,7 +59,8 @@ def own_draws(seed: Tensor, step: int = 0, in_lanes: bool = False) -> Iterator[N
 def _dropout(
     seed: Tensor,
     step: int,
-    calls: Iterator[int],
+    calls: Calls,
+    first: int,
     input: Tensor,
     p: float = 0.5,
     training: bool = True,
@@ -60,7 +72,8 @@ def _dropout(
     if p == 1:
         return input * 0.0
     shape = input.shape[: input.dim() - spatial]
-    place = torch.arange(math.prod(shape), device=input.device).view(*shape, *(1,) * spatial)
+    before = first * math.prod(shape[1:])
+    place = torch.arange(before, before + math.prod(shape), device=input.device).view(*shape, *(1,) * spatial)
     keep = _uniform(_mix(_mix(seed + step) + next(calls)) + place) >= p
     return input * keep.to(input.dtype) / (1 - p)
 

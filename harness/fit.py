@@ -43,7 +43,7 @@ class Job:
     """Objectives of one structure, what they train on, in which order and how fast.
 
     Shapes: order (steps, batch), int64, indices into the examples. draw_seeds: of each objective's dropout.
-    deadline: on `time.monotonic`, None for no limit.
+    deadline: on `time.monotonic`, None for no limit. name: of this training among all of a campaign, for checkpoints.
     """
 
     objectives: Sequence[Objective]
@@ -53,6 +53,7 @@ class Job:
     learning_rate: float
     deadline: float | None
     draw_seeds: Sequence[int]
+    name: str = ""
 
     def check_time(self) -> None:
         """Raises: TrialTimeout once the deadline (on `time.monotonic`) has passed."""
@@ -79,7 +80,8 @@ class Fit:
     the same for every caller with the same `order_seed`, whatever the method. Counters: `steps_taken` over all
     objectives, `examples_seen`, `flops` (None once torch's counter could not count), `train_seconds`, and
     `untimed_seconds` that passed without being this trial's: counting, and waiting for
-    other trials. `last` is the last result, for the record of how it was trained.
+    other trials. `last` is the last result, for the record of how it was trained. `name` tells this one's trainings
+    from others in the same campaign.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class Fit:
         steps: int,
         learning_rate_factor: float = 1.0,
         deadline: float | None = None,
+        name: str = "",
     ) -> None:
         self.steps = steps
         self.steps_taken = 0
@@ -104,6 +107,7 @@ class Fit:
         self._order_seed = order_seed
         self._learning_rate = recipe.learning_rate * learning_rate_factor
         self._deadline = deadline
+        self._name = name
 
     def __call__(self, objectives: Sequence[Objective], examples: Examples, steps: int | None = None) -> list[Fitted]:
         """Train `objectives`, all of one structure, on `examples`; one result each, in order.
@@ -120,7 +124,7 @@ class Fit:
         self._calls += 1
         draws = [seeds.derive(str(torch.initial_seed()), f"dropout {self._calls} {i}") for i in range(len(objectives))]
         started = time.perf_counter()
-        job = Job(objectives, examples, order, self._recipe, self._learning_rate, self._deadline, draws)
+        job = Job(objectives, examples, order, self._recipe, self._learning_rate, self._deadline, draws, f"{self._name}-{self._calls}")
         results = self._engine.train(job)
         own = sum(result.seconds for result in results)
         self._wait(time.perf_counter() - started - own)

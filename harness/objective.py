@@ -9,9 +9,26 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from harness.data import Examples
+from harness.data import Examples, size
 
 Loss = Callable[[nn.Module, Examples], Tensor]
+
+
+def mean_over(count: Callable[[Examples], int]) -> Callable[[Loss], Loss]:
+    """Says of a loss that it is the mean over `count(batch)` terms, so that a batch can be cut into parts: tokens, for
+    instance. Without it a loss is taken to be the mean over the batch's examples."""
+
+    def said(loss: Loss) -> Loss:
+        loss.terms = count  # type: ignore[attr-defined]
+        return loss
+
+    return said
+
+
+def terms(loss: Loss, batch: Examples) -> int:
+    """Of how many terms a loss is the mean on this batch."""
+    count = getattr(loss, "terms", size)
+    return int(count(batch))
 
 
 class Objective(nn.Module):
@@ -79,6 +96,35 @@ class Objective(nn.Module):
     def report(self) -> dict[str, str]:
         """The method's own remarks for the row's `extra` column."""
         return {}
+
+
+class SquaredNorm(nn.Module):
+    """The sum of a weight's squares, for penalties. Shapes: a scalar.
+
+    A module, since a sharded weight is whole only while a module that holds it runs; the weight stays the network's.
+    """
+
+    def __init__(self, weight: nn.Parameter) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def forward(self) -> Tensor:
+        return self.weight.square().sum()
+
+
+class SquaredDistance(nn.Module):
+    """The sum of squares of a weight's distance to its present value, which is kept as an anchor. Shapes: a scalar.
+
+    The anchor is a frozen copy, never an alias, and sharded where the weight is; see `SquaredNorm`.
+    """
+
+    def __init__(self, weight: nn.Parameter) -> None:
+        super().__init__()
+        self.weight = weight
+        self.anchor = nn.Parameter(weight.detach().clone(), requires_grad=False)
+
+    def forward(self) -> Tensor:
+        return nn.functional.mse_loss(self.weight, self.anchor, reduction="sum")
 
 
 def _fold(module: nn.Module) -> None:

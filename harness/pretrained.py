@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from harness.data import Examples
 from harness.errors import UserError
+from harness.objective import mean_over
 
 Kind = Literal["language", "text", "image"]
 """What a model is for: the next token, the class of a text, the class of a picture."""
@@ -234,6 +235,11 @@ def layers(network: nn.Module) -> tuple[str, ...]:
     return best
 
 
+def _tokens(batch: Examples) -> int:
+    return int((batch["targets"] != IGNORED).sum())
+
+
+@mean_over(_tokens)
 def next_token_loss(network: nn.Module, batch: Examples) -> Tensor:
     """Cross entropy in nats per token. Shapes: inputs and targets (batch, tokens), int64, a target the next input."""
     logits = network(input_ids=batch["inputs"]).logits

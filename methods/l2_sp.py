@@ -6,40 +6,42 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import mse_loss
 
 from harness.method import Fit, LogUniform, Method, Objective, Problem, setting
-from harness.objective import Loss, kernels, within
+from harness.objective import Loss, SquaredDistance, SquaredNorm, kernels, within
 
 
 class L2SPObjective(Objective):
-    """Loss plus the distance to the start, plus the size of a new head.
-
-    The anchors are frozen copies (never aliases) of the kernels at the start, in the order of `anchored`.
-    """
+    """Loss plus the distance to the start, plus the size of a new head; over the kernels given."""
 
     alpha: Tensor
     beta: Tensor
 
     def __init__(
-        self, network: nn.Module, loss: Loss, anchored: list[str], shrunk: list[str], alpha: float, beta: float
+        self,
+        network: nn.Module,
+        loss: Loss,
+        anchored: list[nn.Parameter],
+        shrunk: list[nn.Parameter],
+        alpha: float,
+        beta: float,
     ) -> None:
         super().__init__(network, loss)
-        weights = dict(network.named_parameters())
-        self.anchored, self.shrunk = anchored, shrunk
-        self.anchors = nn.ParameterList(
-            nn.Parameter(weights[name].detach().clone(), requires_grad=False) for name in anchored
-        )
+        self.distances = nn.ModuleList(SquaredDistance(weight) for weight in anchored)
+        self.sizes = nn.ModuleList(SquaredNorm(weight) for weight in shrunk)
         self.register_buffer("alpha", torch.tensor(alpha))
         self.register_buffer("beta", torch.tensor(beta))
+
+    @property
+    def anchors(self) -> list[Tensor]:
+        """The kernels at the start."""
+        return [distance.anchor for distance in self.distances]  # type: ignore[misc]
 
     def penalty(self) -> Tensor:
         """alpha/2 * sum ||w - w0||^2 over anchored kernels + beta/2 * sum ||w||^2 over a new head's kernels."""
         zero = torch.zeros_like(self.alpha)
-        anchors = zip(self.anchored, self.anchors, strict=True)
-        distances = (mse_loss(self.weight(name), anchor, reduction="sum") for name, anchor in anchors)
-        sizes = (self.weight(name).square().sum() for name in self.shrunk)
-        distance, size = sum(distances, zero), sum(sizes, zero)
+        distance = sum((distance() for distance in self.distances), zero)
+        size = sum((size() for size in self.sizes), zero)
         return self.alpha / 2 * distance + self.beta / 2 * size
 
 
@@ -62,7 +64,7 @@ class L2SP(Method):
     beta: float = setting(0.01, low=0.0)
 
     def adapt(self, network: nn.Module, target: Problem, fit: Fit) -> Objective:
-        names = [name for name, *_ in kernels(network)]
-        shrunk = [name for name in names if target.new_head and within(name, target.head)]
-        anchored = [name for name in names if name not in shrunk]
+        anchored, shrunk = [], []
+        for name, _, _, weight in kernels(network):
+            (shrunk if target.new_head and within(name, target.head) else anchored).append(weight)
         return L2SPObjective(network, target.loss, anchored, shrunk, self.alpha, self.beta)

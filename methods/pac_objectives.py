@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from harness.method import Objective
-from harness.objective import Loss
+from harness.objective import Loss, SquaredNorm
 
 MASK = "_essential"
 """Suffix of the buffer that `prepare` leaves beside each maskable parameter: true where the weight is essential."""
@@ -80,7 +80,7 @@ class CalibrateObjective(Objective):
         recoverable: bool,
     ) -> None:
         super().__init__(network, loss)
-        self.masked, self.head, self.recoverable = list(masks), head, recoverable
+        self.masked, self.recoverable = list(masks), recoverable
         self.register_buffer("lam", torch.tensor(penalty))
         self.register_buffer("head_lam", torch.tensor(head_penalty))
         for name, mask in masks.items():
@@ -88,17 +88,19 @@ class CalibrateObjective(Objective):
             kept = module.get_parameter(leaf).detach()
             parametrize.register_parametrization(module, leaf, Calibrated(kept, mask))
             module.parametrizations[leaf].original.requires_grad_(True)  # type: ignore[index,union-attr]
+        self.free_norms = nn.ModuleList(SquaredNorm(self._free(name)) for name in masks)
+        self.head_norms = nn.ModuleList(SquaredNorm(network.get_parameter(name)) for name in head)
 
     def penalty(self) -> Tensor:
         """lambda * sum over m=0 of w_i^2, and the same with its own weight over a new head's kernels."""
-        free = sum((self._free(name).square().sum() for name in self.masked), torch.zeros_like(self.lam))
-        head = sum((self.weight(name).square().sum() for name in self.head), torch.zeros_like(self.lam))
+        free = sum((norm() for norm in self.free_norms), torch.zeros_like(self.lam))
+        head = sum((norm() for norm in self.head_norms), torch.zeros_like(self.lam))
         return self.lam * free + self.head_lam * head
 
-    def _free(self, name: str) -> Tensor:
+    def _free(self, name: str) -> nn.Parameter:
         """A weight's free part. Entries at essential positions are 0: they never get a gradient."""
         module, leaf = owner(self.network, name)
-        free: Tensor = module.parametrizations[leaf].original  # type: ignore[index,union-attr]
+        free: nn.Parameter = module.parametrizations[leaf].original  # type: ignore[index,union-attr]
         return free
 
     def masks(self) -> dict[str, Tensor]:

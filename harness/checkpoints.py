@@ -1,0 +1,65 @@
+"""Checkpoints inside a trial: folders that appear whole, and go when the trial has its row."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from results.place import STAGED
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """A folder that all ranks see. every: steps between two checkpoints of one training."""
+
+    folder: Path
+    every: int
+
+    def due(self, done: int, steps: int) -> bool:
+        """Whether one is written after so many steps: at every multiple, and at the end of a training that had one."""
+        return done % self.every == 0 or (done == steps and steps > self.every)
+
+    def newest(self, name: str) -> str | None:
+        """The folder of the newest checkpoint of the training; None if there is none."""
+        with contextlib.suppress(FileNotFoundError):
+            found = [path for path in (self.folder / name).iterdir() if path.name.isdigit()]
+            return str(max(found, key=lambda path: int(path.name))) if found else None
+        return None
+
+    def staged(self, name: str) -> str:
+        """A new folder to write a checkpoint into, that nobody reads before it is published."""
+        path = self.folder / name / f"{STAGED}{uuid.uuid4().hex}"
+        path.mkdir(parents=True)
+        return str(path)
+
+    def publish(self, name: str, staged: str, steps: int) -> None:
+        """Make a written checkpoint the newest one, and delete those before."""
+        _sync(Path(staged))
+        target = self.folder / name / str(steps)
+        shutil.rmtree(target, ignore_errors=True)
+        os.rename(staged, target)
+        _sync(target.parent)
+        for path in target.parent.iterdir():
+            if path != target:
+                shutil.rmtree(path, ignore_errors=True)
+
+    def forget(self, *names: str) -> None:
+        """Delete the checkpoints of all trainings whose names begin so."""
+        with contextlib.suppress(FileNotFoundError):
+            for path in list(self.folder.iterdir()):
+                if path.name.startswith(tuple(f"{name}-" for name in names)):
+                    shutil.rmtree(path, ignore_errors=True)
+
+
+def _sync(folder: Path) -> None:
+    """Wait until a folder and what lies in it are on the disk."""
+    for path in [folder, *folder.rglob("*")]:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,331 @@
+"""The engine for models that one device cannot hold: DeepSpeed, on the ranks of this process's group.
+
+The only file that imports deepspeed. Every rank runs the same trial: the same networks in host memory, the same
+examples, the same batches, of which it takes its part. For the time of one training a copy of the objective is spread
+over the ranks and their devices; what trained is gathered back into the objective, weight by weight.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import dataclasses
+import gc
+import io
+import os
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, distributed, nn
+
+from harness.checkpoints import Checkpoints
+from harness.data import Examples, size, take
+from harness.draws import own_draws
+from harness.engines.plain import CHECK_EVERY
+from harness.engines.recompute import recomputed
+from harness.engines.update import BETA1, BETA2, EPSILON
+from harness.errors import TrialTimeout
+from harness.evaluate import Predict, predictions
+from harness.fit import Fitted, Job, all_finite
+from harness.objective import Objective, terms
+from harness.recipe import Recipe
+from harness.sharding import Sharding
+
+_TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+LARGEST_BUCKET = 500_000_000
+"""Elements that are sent at a time at most; DeepSpeed's default."""
+
+LIVE_PARAMETERS = 1_000_000_000
+"""Parameters that a rank of stage 3 may hold whole at a time; DeepSpeed's default."""
+
+
+class DeepSpeed:
+    """Trains one objective after the other, each spread over all ranks. `sharding` says how."""
+
+    name = "deepspeed"
+
+    def __init__(self, sharding: Sharding, device: torch.device, checkpoints: Checkpoints | None = None) -> None:
+        self.sharding, self.device, self.checkpoints = sharding, device, checkpoints
+        self.saved_every = checkpoints.every if checkpoints else CHECK_EVERY
+        self.rank, self.ranks = distributed.get_rank(), distributed.get_world_size()
+        with _silent():
+            self.library = _library(device)
+
+    def train(self, job: Job) -> list[Fitted]:
+        """Train each objective of the job in place. Raises: TrialTimeout."""
+        each = enumerate(zip(job.objectives, job.draw_seeds, strict=True))
+        return [self._train(objective, job, seed, f"{job.name}-{place}") for place, (objective, seed) in each]
+
+    def predict(self, predict: Predict, network: nn.Module, examples: Examples) -> tuple[Tensor, float]:
+        """Predictions in float32 for every example, each rank those of its part, and the seconds they took."""
+        number = size(examples)
+        index = torch.arange(-(-number // self.ranks) * self.ranks).clamp(max=number - 1)  # equal parts: all go along
+        part = {name: t.to(self.device) for name, t in take(examples, index.view(self.ranks, -1)[self.rank]).items()}
+        with self._spread(network.eval()) as spread:
+            started = self._now()
+            mine = predictions(predict, spread, part)
+            parts = [torch.empty_like(mine) for _ in range(self.ranks)]
+            distributed.all_gather(parts, mine.contiguous())
+            seconds = self._now() - started
+        return torch.cat(parts)[:number].to(next(iter(examples.values())).device), seconds
+
+    def agree(self, mine: bool) -> bool:
+        """Whether it is so on every rank."""
+        votes = torch.tensor(int(mine), device=self.device)
+        distributed.all_reduce(votes, distributed.ReduceOp.MIN)
+        return bool(votes)
+
+    def _train(self, objective: Objective, job: Job, draw_seed: int, name: str) -> Fitted:
+        started, steps = self._now(), len(job.order)
+        trained = {key: weight for key, weight in objective.named_parameters() if weight.requires_grad}
+        if not trained or not steps:
+            return Fitted(steps, float("nan"), diverged=False, engine=self.name)
+        spread = _Spread(self, objective.train(), job, draw_seed)
+        try:
+            done, curve = spread.resume(name)
+            while done < steps:
+                until = min(steps, *(done - done % often + often for often in (CHECK_EVERY, self.saved_every)))
+                losses = [spread.step(step) for step in range(done, until)]
+                done = until
+                self._check_time(job)
+                if not all_finite(torch.stack(losses)):
+                    return Fitted(done, float("nan"), True, self._now() - started, engine=self.name, curve=curve)
+                if done % CHECK_EVERY == 0 or done == steps:
+                    curve += ((done, float(losses[-1])),)
+                spread.save(name, done, curve)
+            spread.give_back(objective, trained)
+        finally:
+            spread.end()
+        finite = all(all_finite(weight.detach()) for weight in trained.values())
+        return Fitted(steps, curve[-1][1], not finite, self._now() - started, engine=self.name, curve=curve)
+
+    def _check_time(self, job: Job) -> None:
+        """Raises: TrialTimeout on every rank once the time is over on one of them."""
+        over = False
+        try:
+            job.check_time()
+        except TrialTimeout:
+            over = True
+        if not self.agree(not over):
+            raise TrialTimeout
+
+    @contextlib.contextmanager
+    def _spread(self, network: nn.Module) -> Iterator[nn.Module]:
+        """A copy of the network on the ranks' devices, at stage 3 a part of it on each."""
+        if self.sharding.zero_stage < 3:
+            yield network if self.device.type == "cpu" else copy.deepcopy(network).to(self.device)
+            return
+        spread = copy.deepcopy(network)
+        engine = _initialize(self, spread, None, self._config(spread, 1, None) | {"bf16": {}, "fp16": {}})
+        try:
+            yield engine.module
+        finally:
+            _destroy(engine)
+
+    def _config(self, module: nn.Module, width: int, clip_norm: float | None) -> dict[str, Any]:
+        """DeepSpeed's settings. Buckets suit the network: defaults for billions of weights are gigabytes of buffers."""
+        sharding = self.sharding
+        sizes = [parameter.numel() for parameter in module.parameters()]
+        largest, total = max(sizes), sum(sizes)
+        zero: dict[str, Any] = {
+            "stage": sharding.zero_stage,
+            "reduce_bucket_size": min(2 * largest, LARGEST_BUCKET),
+            "allgather_bucket_size": min(2 * largest, LARGEST_BUCKET),
+            "overlap_comm": False,
+        }
+        if sharding.zero_stage == 3:
+            zero |= {
+                "stage3_prefetch_bucket_size": min(largest, LARGEST_BUCKET // 10),
+                "stage3_param_persistence_threshold": min(total // 1000, 100_000),
+                "stage3_max_live_parameters": min(4 * largest, LIVE_PARAMETERS),
+                "stage3_max_reuse_distance": min(4 * largest, LIVE_PARAMETERS),
+            }
+        if sharding.offload and sharding.zero_stage > 0:
+            zero["offload_optimizer"] = {"device": "cpu"}
+            zero |= {"offload_param": {"device": "cpu"}} if sharding.zero_stage == 3 else {}
+        return {
+            "train_micro_batch_size_per_gpu": -(-width // (self.ranks * sharding.accumulation)),
+            "gradient_accumulation_steps": sharding.accumulation,
+            "gradient_clipping": clip_norm or 0.0,
+            "zero_optimization": zero,
+            "zero_allow_untested_optimizer": True,
+            "zero_force_ds_cpu_optimizer": False,
+            "bf16": {"enabled": sharding.precision == "bfloat16"},
+            "fp16": {"enabled": sharding.precision == "float16"},
+            "steps_per_print": 10**9,
+        }
+
+    def _now(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+
+class _Weighted:
+    """A loss times `factor`: what one part of a batch adds to the mean over all of it."""
+
+    def __init__(self, loss: Any) -> None:
+        self.loss, self.factor = loss, 1.0
+
+    def __call__(self, network: nn.Module, batch: Examples) -> Tensor:
+        loss: Tensor = self.loss(network, batch)
+        return loss * self.factor
+
+
+class _Spread:
+    """One objective's copy, spread over the ranks, and its training step by step."""
+
+    def __init__(self, owner: DeepSpeed, objective: Objective, job: Job, draw_seed: int) -> None:
+        self.owner, self.job = owner, job
+        self.seed = torch.tensor(draw_seed, device=owner.device)
+        working = copy.deepcopy(objective)
+        working.loss = self.loss = _Weighted(objective.loss)
+        self.calls = recomputed(working.network) if owner.sharding.checkpoint_activations else None
+        config = owner._config(working, job.order.shape[1], job.recipe.clip_norm)
+        self.engine = _initialize(owner, working, job.recipe, config)
+
+    def step(self, step: int) -> Tensor:
+        """Train by one step; the mean loss before it over the whole batch, the same on every rank. Shapes: a scalar."""
+        owner, job, engine = self.owner, self.job, self.engine
+        rate = job.learning_rate * job.recipe.rate_factor(step, len(job.order))
+        for group in engine.optimizer.param_groups:
+            group["lr"] = rate
+        index = job.order[step]
+        whole = take(job.examples, index)
+        parts = owner.ranks * owner.sharding.accumulation
+        counted = terms(self.loss.loss, whole)
+        mean = torch.zeros((), device=owner.device)
+        for place in range(owner.sharding.accumulation):
+            number = owner.rank * owner.sharding.accumulation + place
+            first, last = len(index) * number // parts, len(index) * (number + 1) // parts
+            batch = {name: self._placed(tensor[first:last]) for name, tensor in whole.items()}
+            self.loss.factor = terms(self.loss.loss, batch) * parts / max(counted, 1)
+            with own_draws(self.seed, step, first=first) as calls:
+                if self.calls is not None:
+                    self.calls.append(calls)
+                loss = engine(batch)
+                engine.backward(loss)
+                if self.calls is not None:
+                    self.calls.clear()
+            engine.step()
+            mean += loss.detach().float() / parts
+        distributed.all_reduce(mean)
+        return mean
+
+    def _placed(self, tensor: Tensor) -> Tensor:
+        kind = _TYPES[self.owner.sharding.precision] if tensor.is_floating_point() else tensor.dtype
+        return tensor.to(self.owner.device, kind)
+
+    def resume(self, name: str) -> tuple[int, tuple[tuple[int, float], ...]]:
+        """Go on from the newest checkpoint of this training, if there is one: steps done, and the curve so far."""
+        checkpoints = self.owner.checkpoints
+        found = checkpoints.newest(name) if checkpoints else None
+        newest = [found if self.owner.rank == 0 else None]
+        distributed.broadcast_object_list(newest, src=0, device=self.owner.device)
+        if newest[0] is None:
+            return 0, ()
+        with _silent():
+            _, held = self.engine.load_checkpoint(newest[0], tag="state", load_module_strict=False)
+        torch.set_rng_state(held["drawn"])
+        return held["steps"], tuple(map(tuple, held["curve"]))
+
+    def save(self, name: str, steps: int, curve: tuple[tuple[int, float], ...]) -> None:
+        """Write a checkpoint, where it is time for one: each rank its part, visible once all of it is there."""
+        checkpoints = self.owner.checkpoints
+        if checkpoints is None or not checkpoints.due(steps, len(self.job.order)):
+            return
+        staged = [checkpoints.staged(name) if self.owner.rank == 0 else None]
+        distributed.broadcast_object_list(staged, src=0, device=self.owner.device)
+        held = {"steps": steps, "curve": [list(point) for point in curve], "drawn": torch.get_rng_state()}
+        with _silent():
+            self.engine.save_checkpoint(
+                staged[0], tag="state", client_state=held, save_latest=False, exclude_frozen_parameters=True
+            )
+        distributed.barrier()
+        if self.owner.rank == 0:
+            checkpoints.publish(name, str(staged[0]), steps)
+        distributed.barrier()
+
+    @torch.no_grad()
+    def give_back(self, objective: Objective, trained: dict[str, nn.Parameter]) -> None:
+        """Write what trained, and the buffers, into the objective: on every rank the same, in float32."""
+        spread = dict(self.engine.module.named_parameters())
+        for name, weight in trained.items():
+            weight.copy_(self._whole(spread[name]))
+        buffers = dict(self.engine.module.named_buffers())
+        for name, buffer in objective.named_buffers():
+            buffer.copy_(buffers[name])
+
+    def _whole(self, weight: nn.Parameter) -> Tensor:
+        """A weight in float32: the optimizer's own where it keeps a finer one than the network's."""
+        from deepspeed.utils import safe_get_full_fp32_param
+
+        found: Tensor | None = None
+        if self.owner.sharding.zero_stage > 0 or self.owner.sharding.precision != "float32":
+            found = safe_get_full_fp32_param(weight)
+        return weight.detach() if found is None else found
+
+    def end(self) -> None:
+        """Leave the objective's copy and what DeepSpeed holds of it."""
+        _destroy(self.engine)
+
+
+def _optimizer(parameters: Sequence[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
+    """torch's own, as the other engines': DeepSpeed's would be compiled first."""
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(
+            parameters, lr=recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay, fused=True
+        )
+    kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
+    return kind(
+        parameters,
+        lr=recipe.learning_rate,
+        betas=(BETA1, BETA2),
+        eps=EPSILON,
+        weight_decay=recipe.weight_decay,
+        fused=True,
+    )
+
+
+def _library(device: torch.device) -> Any:
+    """deepspeed, told which device it has. Without shared memory between the ranks of a CPU: that would be compiled
+    first, and whoever waits there for a rank that is gone waits for ever."""
+    os.environ["DS_ACCELERATOR"] = device.type
+    import deepspeed
+    from deepspeed.ops import __compatible_ops__
+
+    if device.type == "cpu":
+        __compatible_ops__["deepspeed_shm_comm"] = False
+    deepspeed.init_distributed(dist_backend=distributed.get_backend(), auto_mpi_discovery=False)
+    return deepspeed
+
+
+def _initialize(owner: DeepSpeed, module: nn.Module, recipe: Recipe | None, config: dict[str, Any]) -> Any:
+    """DeepSpeed's engine around a module of this rank, trained by the recipe; None: to predict only."""
+    library = owner.library
+    with _silent():
+        if owner.sharding.zero_stage == 3:
+            kind = _TYPES[owner.sharding.precision] if recipe else torch.float32
+            library.zero.Init(module=module, config_dict_or_path=config, dtype=kind)
+        trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        optimizer = _optimizer(trained, recipe) if recipe else None
+        engine, *_ = library.initialize(model=module, optimizer=optimizer, config=config, dist_init_required=False)
+    return engine
+
+
+def _destroy(engine: Any) -> None:
+    engine.destroy()
+    gc.collect()
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """DeepSpeed writes of everything it does on stdout; what goes wrong it raises."""
+    import logging
+
+    logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield
