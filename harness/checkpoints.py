@@ -9,7 +9,8 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from results.place import STAGED
+from harness.errors import UserError
+from results.place import STAGED, Place
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,13 @@ class Checkpoints:
 
     folder: Path
     every: int
+
+    @classmethod
+    def beside(cls, campaign: Place, every: int) -> Checkpoints:
+        """Those of a campaign. Raises: UserError where its folder is none of a file system."""
+        if not isinstance(campaign, Path):
+            raise UserError(f"{campaign}: [engine] checkpoint_steps needs a folder that all nodes see, no object store")
+        return cls(campaign / "checkpoints", every)
 
     def due(self, done: int, steps: int) -> bool:
         """Whether one is written after so many steps: at every multiple, and at the end of a training that had one."""

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
-from ray import cloudpickle
+from ray import cloudpickle, tune
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from harness.embedded import QUIET, Embedded, prepare_environment
 from harness.errors import UserError
 from harness.plugins import by_value_modules
-from harness.suite import Resources
+from harness.suite import Suite
 from harness.supervise import Crashed, descendants, interrupt_once
+
+LEADER_CPUS = 0.001
+"""Of the process that starts a trial's ranks and waits for them; taken from theirs."""
 
 ANSWER_SECONDS = 60.0
 """A node gets this long to start a worker and answer."""
@@ -64,21 +67,32 @@ def _join(address: str) -> None:
 
 @dataclass(frozen=True)
 class Request:
-    """What a slot asks of a node. memory: bytes, 0 where the suite leaves it open."""
+    """What a slot asks of a node, or each of its `ranks` of any node. memory: bytes, 0 where the suite leaves it open.
+    ranks: 0 where trials run in the slot's own process."""
 
     cpus: float
     gpus: float
     memory: float
+    ranks: int = 0
 
     def __str__(self) -> str:
-        return f"{self.cpus:g} CPUs, {self.gpus:g} GPUs, {self.memory / 1e9:g} GB"
+        each = f"{self.cpus:g} CPUs, {self.gpus:g} GPUs, {self.memory / 1e9:g} GB"
+        return f"{self.ranks} times {each}" if self.ranks else each
 
-    def tune(self) -> dict[str, float]:
-        """As Ray Tune wants it."""
-        return {"cpu": self.cpus, "gpu": self.gpus} | ({"memory": self.memory} if self.memory else {})
+    def tune(self) -> Any:
+        """As Ray Tune wants it: the ranks of a slot are reserved at once, in bundles after that of the slot itself."""
+        memory = {"memory": self.memory} if self.memory else {}
+        if not self.ranks:
+            return {"cpu": self.cpus, "gpu": self.gpus} | memory
+        rank = {"CPU": self.cpus - LEADER_CPUS / self.ranks, **({"GPU": self.gpus} if self.gpus else {}), **memory}
+        return tune.PlacementGroupFactory([{"CPU": LEADER_CPUS}, *(dict(rank) for _ in range(self.ranks))])
+
+    def slots(self, cluster: Iterable[dict[str, float]]) -> int:
+        """How many slots the nodes of a cluster hold; the ranks of one may lie on several."""
+        return sum(self.on(node) for node in cluster) // max(1, self.ranks)
 
     def on(self, node: dict[str, float]) -> int:
-        """How many slots a node with these resources holds."""
+        """How many slots, or ranks of one, a node with these resources holds."""
         room = [node.get("CPU", 0) / self.cpus]
         room += [node.get("GPU", 0) / self.gpus] if self.gpus else []
         room += [node.get("memory", 0) / self.memory] if self.memory else []
@@ -91,13 +105,17 @@ class Request:
         return 1.0 / max(1, self.on(node))
 
 
-def request(resources: Resources) -> Request:
-    """What the suite asks for each pack."""
-    return Request(resources.cpus or 1.0, resources.gpu_share, (resources.memory_gb or 0.0) * 1e9)
+def request(suite: Suite) -> Request:
+    """What the suite asks for each pack, or for each rank of one."""
+    resources, ranks = suite.resources, suite.engine.ranks if suite.engine.sharding else 0
+    return Request(resources.cpus or 1.0, resources.gpu_share, (resources.memory_gb or 0.0) * 1e9, ranks)
 
 
 def larger(asked: Request) -> Request:
-    """Twice as much of everything, or what the node with the most memory has."""
+    """Twice as much of everything, or what the node with the most memory has. Ranks get no more: they have devices of
+    their own."""
+    if asked.ranks:
+        return asked
     most = max(nodes().values(), key=lambda node: node.get("memory", 0.0) if asked.on(node) else -1.0)
     return Request(
         min(2 * asked.cpus, max(most.get("CPU", 0.0), asked.cpus)),
@@ -113,11 +131,12 @@ def nodes() -> dict[str, dict[str, float]]:
 
 def slots(asked: Request) -> int:
     """How many packs run at once. Raises: UserError if no node can ever hold one."""
-    fitting = sum(asked.on(node) for node in nodes().values())
+    fitting = asked.slots(nodes().values())
     if not fitting:
         most = {name: max(n.get(name, 0) for n in nodes().values()) for name in ("CPU", "GPU", "memory")}
         has = f"{most['CPU']:g} CPUs, {most['GPU']:g} GPUs, {most['memory'] / 1e9:.1f} GB"
-        raise UserError(f"[resources]: a pack asks for {asked}; no node of the cluster has that much (at most {has})")
+        missing = "the cluster has not that much" if asked.ranks else "no node of the cluster has that much"
+        raise UserError(f"[resources]: a pack asks for {asked}; {missing} (a node has at most {has})")
     return fitting
 
 

@@ -18,9 +18,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from harness import commands_wandb, plan, plugins, seeds
+from harness import commands_wandb, plan, plugins, seeds, sharding
 from harness import suite as suites
 from harness.campaign import Campaign
+from harness.checkpoints import Checkpoints
 from harness.compaction import compacting
 from harness.data import copy
 from harness.engines.lanes import Lanes
@@ -224,9 +225,12 @@ def calibrate(task: Task, engine: str) -> float:
 def run_command(options: Namespace) -> int:
     """Run or resume a suite; 1 if a trial of the campaign is not done or declined."""
     suite = load_suite(options.suite, options.set)
+    sharding.check_installed(suite.engine.sharding)
     if options.wandb is not None:
         commands_wandb.check(options, options.out)
     place = open_place(options.out).resolve()
+    if suite.engine.checkpoint_steps:
+        Checkpoints.beside(place, suite.engine.checkpoint_steps)
     with lease(place) as held:
         campaign = Campaign.open(place, suite)
         campaign.ledger.mend()

@@ -34,7 +34,9 @@ def own_draws(seed: Tensor, step: int = 0, in_lanes: bool = False, first: int = 
     """Inside the block `torch.nn.functional`, and so every layer built on it, draws dropout from (seed, step).
 
     `first` is the place in the batch of the first example in this forward, where a batch is cut into several: each
-    example then draws what it would in the whole batch, as long as examples are the first dimension. Covered are dropout of elements and of whole channels, and attention's own; alpha dropout is not. With `in_lanes`
+    example then draws what it would in the whole batch, as long as examples are the first dimension.
+
+    Covered are dropout of elements and of whole channels, and attention's own; alpha dropout is not. With `in_lanes`
     attention and batch normalisation are written out in operations of which vmap makes batched ones that give every
     lane the same bits whatever their number, and group normalisation takes one call of torch's kernel for all lanes.
     Shapes: seed (), int64; under vmap one per lane.

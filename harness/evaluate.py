@@ -11,6 +11,7 @@ from harness.data import Examples, size
 
 Predict = Callable[[nn.Module, Examples], Tensor]
 Score = Callable[[Tensor, Examples], float]
+Predictions = Callable[[Predict, nn.Module, Examples], Tensor]
 
 BATCH = 1024
 
@@ -24,14 +25,21 @@ def predictions(predict: Predict, network: nn.Module, examples: Examples) -> Ten
         return torch.cat([predict(network, batch) for batch in batches])
 
 
-def native_score(predict: Predict, score: Score, network: nn.Module, examples: Examples) -> float:
-    """The task's metric in native units over all examples."""
-    return float(score(predictions(predict, network, examples), examples))
+def native_score(
+    predict: Predict, score: Score, network: nn.Module, examples: Examples, predicted: Predictions = predictions
+) -> float:
+    """The task's metric in native units over all examples; `predicted` is how they are run through the network."""
+    return float(score(predicted(predict, network, examples), examples))
 
 
 def signed_score(
-    predict: Predict, score: Score, higher_is_better: bool, network: nn.Module, examples: Examples
+    predict: Predict,
+    score: Score,
+    higher_is_better: bool,
+    predicted: Predictions,
+    network: nn.Module,
+    examples: Examples,
 ) -> float:
     """The task's metric, negated where lower is better."""
-    native = native_score(predict, score, network, examples)
+    native = native_score(predict, score, network, examples, predicted)
     return native if higher_is_better else -native

@@ -65,6 +65,8 @@ class Engine(Protocol):
     """Trains every objective of a job in place, and runs networks over whole splits."""
 
     name: str
+    large: bool
+    """Whether its networks may be too large for one of them to be tried in this process."""
 
     def train(self, job: Job) -> list[Fitted]: ...
 
@@ -124,7 +126,16 @@ class Fit:
         self._calls += 1
         draws = [seeds.derive(str(torch.initial_seed()), f"dropout {self._calls} {i}") for i in range(len(objectives))]
         started = time.perf_counter()
-        job = Job(objectives, examples, order, self._recipe, self._learning_rate, self._deadline, draws, f"{self._name}-{self._calls}")
+        job = Job(
+            objectives,
+            examples,
+            order,
+            self._recipe,
+            self._learning_rate,
+            self._deadline,
+            draws,
+            f"{self._name}-{self._calls}",
+        )
         results = self._engine.train(job)
         own = sum(result.seconds for result in results)
         self._wait(time.perf_counter() - started - own)
@@ -145,7 +156,7 @@ class Fit:
         if len(order):
             batch = {name: tensor[order[0]] for name, tensor in examples.items()}
             for objective in objectives:
-                counted = training_flops(objective, batch)
+                counted = training_flops(objective, batch, self._engine.large)
                 self.flops = None if counted is None or self.flops is None else self.flops + counted * len(order)
         self.untimed_seconds += time.perf_counter() - started
 

@@ -17,16 +17,30 @@ from harness.objective import Objective
 _COUNTED: dict[object, float | None] = {}
 
 
-def training_flops(objective: Objective, batch: Examples) -> float | None:
+def training_flops(objective: Objective, batch: Examples, without_memory: bool = False) -> float | None:
     """Floating-point operations of one forward and backward pass on `batch`; None where torch cannot count them.
 
     torch counts matrix products, convolutions and attention. No gradient, random state or statistic is left behind.
-    The count of a structure (classes, settings, loss, parameters, batch shapes) is kept: its trials all have it.
+    The count of a structure (classes, settings, loss, parameters, batch shapes) is kept: its trials all have it. With
+    `without_memory` nothing is computed, for objectives that are too large to be tried here.
     """
     structure = _structure(objective, batch)
     if structure not in _COUNTED:
+        if without_memory:
+            batch = {name: tensor.to("meta") for name, tensor in batch.items()}
+            objective = _on_meta(objective)
         _COUNTED[structure] = count_flops(objective, batch)
     return _COUNTED[structure]
+
+
+def _on_meta(objective: Objective) -> Objective:
+    """A copy whose parameters and buffers have no memory."""
+    known: dict[int, Any] = {
+        id(parameter): nn.Parameter(torch.empty_like(parameter, device="meta"), requires_grad=parameter.requires_grad)
+        for parameter in objective.parameters()
+    }
+    known |= {id(buffer): torch.empty_like(buffer, device="meta") for buffer in objective.buffers()}
+    return copy.deepcopy(objective, known)
 
 
 def _structure(objective: Objective, batch: Examples) -> object:

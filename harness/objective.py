@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
@@ -12,13 +12,14 @@ from torch.nn.utils import parametrize
 from harness.data import Examples, size
 
 Loss = Callable[[nn.Module, Examples], Tensor]
+F = TypeVar("F", bound=Loss)
 
 
-def mean_over(count: Callable[[Examples], int]) -> Callable[[Loss], Loss]:
+def mean_over(count: Callable[[Examples], int]) -> Callable[[F], F]:
     """Says of a loss that it is the mean over `count(batch)` terms, so that a batch can be cut into parts: tokens, for
     instance. Without it a loss is taken to be the mean over the batch's examples."""
 
-    def said(loss: Loss) -> Loss:
+    def said(loss: F) -> F:
         loss.terms = count  # type: ignore[attr-defined]
         return loss
 

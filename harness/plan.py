@@ -16,6 +16,7 @@ from harness.engines.rule import choose
 from harness.errors import UserError
 from harness.method import Method
 from harness.settings import build
+from harness.sharding import Sharding
 from harness.suite import TABLES, Entrant, Suite
 from harness.task import Task
 
@@ -67,6 +68,18 @@ def check(suite: Suite) -> None:
             raise UserError(f"task {task.id}: its data cannot be made ({type(error).__name__}: {error})") from error
         for n in suite.target_sizes:
             check_target_size(n, facts(task).pool_size, f"suite {suite.name!r}: target_sizes, task {task.id}")
+        if sharding := suite.engine.sharding:
+            for width, of in batches(task, suite.target_sizes):
+                sharding.check_batch(width, f"suite {suite.name!r}: task {task.id}, {of}")
+
+
+def batches(task: Task, target_sizes: Iterable[int]) -> Iterator[tuple[int, str]]:
+    """The examples in a batch of each training of a task, and which training it is."""
+    sets, width = task.datasets(), task.recipe.batch_size
+    if sets.source_train is not None:
+        yield min(width, size(sets.source_train)), "its source"
+    for n in target_sizes:
+        yield min(width, training_size(n)), f"target size {n}"
 
 
 @dataclass(frozen=True)
@@ -94,9 +107,18 @@ class Trial:
     engine: str = "plain"
     engine_reason: str = ""
     source_engine: str = "plain"
-    precision: str = "float32"
-    world_size: int = 1
+    sharding: Sharding | None = None
     attempt: int = 1
+
+    @property
+    def precision(self) -> str:
+        """Of the weights that the forward reads."""
+        return self.sharding.precision if self.sharding else "float32"
+
+    @property
+    def world_size(self) -> int:
+        """Processes that train one objective."""
+        return self.sharding.ranks if self.sharding else 1
 
     @property
     def config(self) -> dict[str, object]:
@@ -123,13 +145,19 @@ class Trial:
         fields = self.config if method.prepare_fields is None else method.prepare_fields
         read = {name: self.config[name] for name in fields}
         name = vars(type(method)).get("prepared_as") or method.name  # a class derived from it may prepare otherwise
-        return seeds.digest([self.source_key, name, method.version, read, self.source_engine])
+        return seeds.digest([self.source_key, name, method.version, read, self.source_engine, *self._spread])
 
     @functools.cached_property
     def key(self) -> str:
         method = [self.label, self.method.name, self.method.version, self.config]
         engines = [self.engine] if self.engine == self.source_engine else [self.engine, self.source_engine]
-        return seeds.digest([self.pair_key, self.stage, method, self.steps, self.precision, self.world_size, *engines])
+        made_of = [self.pair_key, self.stage, method, self.steps, self.precision, self.world_size]
+        return seeds.digest([*made_of, *engines, *self._spread])
+
+    @property
+    def _spread(self) -> list[object]:
+        """What of the sharding belongs in keys."""
+        return [dataclasses.asdict(self.sharding)] if self.sharding else []
 
     @property
     def prepares(self) -> bool:
@@ -139,7 +167,7 @@ class Trial:
     @functools.cached_property
     def drawn_by(self) -> Trial:
         """The same trial on the plain engine: its keys seed what a method draws, so that engines agree."""
-        return dataclasses.replace(self, engine="plain", source_engine="plain")
+        return dataclasses.replace(self, engine="plain", source_engine="plain", sharding=None)
 
 
 def settings_of(method: Method) -> dict[str, object]:
@@ -221,6 +249,7 @@ def resolved(suite: Suite) -> dict[str, Any]:
         for entrant in suite.entrants
     ]
     tables = {name: dataclasses.asdict(getattr(suite, name)) for name in TABLES}
+    tables["engine"] = suite.engine.settings()
     return {"name": suite.name, "tasks": tasks, "methods": methods, "target_sizes": list(suite.target_sizes), **tables}
 
 
@@ -265,6 +294,7 @@ def _trial(suite: Suite, cell: Cell, stage: Stage, method: Method, seed: int) ->
         engine=engine.name,
         engine_reason=engine.reason,
         source_engine=choose(cell.task, cell.task.recipe.batch_size, device, asked).name,
+        sharding=suite.engine.sharding,
     )
 
 
@@ -278,12 +308,12 @@ def packs(trials: Iterable[Trial], slots: int = 1, device: str = "cpu") -> list[
 
     Plain trials: one stage, task, label and seed, which share source and prepared networks. Lanes: one stage, task and
     number of examples in a batch, since the objectives of several labels are often of one structure; in as many equal
-    packs as keep `slots` workers busy and none above PACK_LANES.
+    packs as keep `slots` workers busy and none above PACK_LANES. Sharded trials: each for itself.
     """
     groups: dict[object, list[Trial]] = {}
     for trial in trials:
         batch = min(trial.task.recipe.batch_size, training_size(trial.target_size))
-        together = batch if trial.engine == "lanes" else (trial.label, trial.seed)
+        together = {"lanes": batch, "deepspeed": trial.key}.get(trial.engine, (trial.label, trial.seed))
         groups.setdefault((trial.stage, trial.task, trial.engine, together), []).append(trial)
     return [Pack("trials", part) for group in groups.values() for part in _parts(group, slots, PACK_LANES[device])]
 
@@ -305,7 +335,7 @@ def source_packs(trials: Iterable[Trial], prepare: Iterable[Trial] = ()) -> list
     first = {trial.source_key: trial for trial in reversed(list(trials)) if trial.method.pretrained}
     ahead: dict[str, dict[str, Trial]] = {}
     for trial in prepare:
-        if trial.prepares and trial.source_engine == "lanes":
+        if trial.prepares and trial.source_engine in ("lanes", "deepspeed"):
             ahead.setdefault(trial.source_key, {}).setdefault(trial.prepare_key, trial)
     for key, prepared in ahead.items():
         first.setdefault(key, next(iter(prepared.values())))

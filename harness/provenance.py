@@ -13,7 +13,18 @@ from pathlib import Path
 
 import torch
 
-PACKAGES = ("pacbench", "torch", "ray", "numpy", "scipy", "pyarrow", "scikit-learn", "statsmodels", "transformers")
+PACKAGES = (
+    "pacbench",
+    "torch",
+    "ray",
+    "numpy",
+    "scipy",
+    "pyarrow",
+    "scikit-learn",
+    "statsmodels",
+    "transformers",
+    "deepspeed",
+)
 
 
 @functools.cache

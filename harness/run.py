@@ -87,7 +87,7 @@ def run(
     final = _missing_finals(campaign, retry_failed)
     if tune or final:
         schedule.check_disk(campaign, _bytes_needed(campaign, [*tune, *final]), child.scratch)
-        asked = request(campaign.suite.resources)
+        asked = request(campaign.suite)
         with cluster(ray_here, address):
             slots(asked)  # a request that never fits is refused before anything starts
             if ray_here is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass
 
 from harness.errors import UserError
@@ -36,3 +37,9 @@ class Sharding:
                 f"{where}: a batch has {width} examples; expected a multiple of {parts} ([engine] ranks = {self.ranks} "
                 f"times accumulation = {self.accumulation})"
             )
+
+
+def check_installed(sharding: Sharding | None) -> None:
+    """Raises: UserError if the engine's library is asked for and not there."""
+    if sharding and importlib.util.find_spec("deepspeed") is None:
+        raise UserError("[engine] name = 'deepspeed' needs deepspeed: pip install 'pacbench[deepspeed]'")

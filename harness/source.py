@@ -17,9 +17,10 @@ from torch import Tensor, nn
 
 from harness import cost, data, process, seeds
 from harness.data import Datasets
+from harness.engines.deepspeed import DeepSpeed
 from harness.engines.plain import Plain
 from harness.errors import Declined, Diverged, TrialTimeout, UserError
-from harness.evaluate import signed_score
+from harness.evaluate import Predict, Predictions, predictions, signed_score
 from harness.fit import Engine, Fit
 from harness.method import Problem
 from harness.objective import Objective
@@ -48,12 +49,20 @@ def datasets(task: Task) -> Datasets:
     return task.datasets()
 
 
-def problem(task: Task, network: nn.Module, train: data.Examples, *, new_head: bool, steps: int) -> Problem:
+def problem(
+    task: Task,
+    network: nn.Module,
+    train: data.Examples,
+    *,
+    new_head: bool,
+    steps: int,
+    predicted: Predictions = predictions,
+) -> Problem:
     """What a method may see: examples in memory of their own, and static functions. No handle on task or test split."""
     return Problem(
         train=train,
         loss=task.loss,
-        score=partial(signed_score, task.predict, task.score, task.higher_is_better),
+        score=partial(signed_score, task.predict, task.score, task.higher_is_better, predicted),
         head=task.head,
         new_head=new_head,
         blocks=task.blocks(network),
@@ -62,13 +71,21 @@ def problem(task: Task, network: nn.Module, train: data.Examples, *, new_head: b
 
 
 class Store:
-    """A folder of trained networks. Two workers that make the same one write the same content."""
+    """A folder of trained networks. Two workers that make the same one write the same content.
 
-    def __init__(self, folder: Place, device: torch.device) -> None:
+    device: where networks and examples lie. computes_on: where they are trained, the same unless `spread`, the engine
+    that shares them out among the ranks that run the same trials, takes them there; then the first rank writes.
+    """
+
+    def __init__(self, folder: Place, device: torch.device, spread: DeepSpeed | None = None) -> None:
         self.folder = folder
         self.device = device
+        self.computes_on = device if spread is None else spread.device
+        self.spread = spread
         self.together = Together()
         self.engines: dict[str, Engine] = {"plain": Plain(), "lanes": self.together}
+        if spread is not None:
+            self.engines["deepspeed"] = spread
         self._failed: dict[str, BaseException] = {}
 
     def untrained(self, task: Task, key: str) -> nn.Module:
@@ -88,7 +105,7 @@ class Store:
             examples = datasets(task).source_train
             if examples is None:
                 raise Declined(f"{task.id} has no source data to train a source model on")
-            fit = self._fit(trial, seeds.derive(key, "source order"))
+            fit = self._fit(trial, seeds.derive(key, "source order"), f"source-{key}")
             objective = Objective(network, task.loss)
             objective.frozen_statistics = False
             started = cost.now(self.device)
@@ -127,13 +144,14 @@ class Store:
             if examples is None and method.needs_source_data and not method.does_without_source_data:
                 raise Declined(f"{method.name} needs source data and {task.id} has none")
             steps = task.recipe.source_steps
-            fit = self._fit(trial, seeds.derive(trial.source_key, "prepare order"))
+            fit = self._fit(trial, seeds.derive(trial.source_key, "prepare order"), f"prepared-{key}")
             own = data.copy(examples if method.needs_source_data and examples else {}, self.device)
             started = cost.now(self.device)
             with seeds.seeded(trial.drawn_by.prepare_key, "prepare"):
                 try:
                     with process.kept():  # what it leaves is for all that share the network
-                        network = method.prepare(network, problem(task, network, own, new_head=False, steps=steps), fit)
+                        view = problem(task, network, own, new_head=False, steps=steps, predicted=self.predicted)
+                        network = method.prepare(network, view, fit)
                 except TrialTimeout:
                     raise
                 except BaseException as error:  # whatever it is, nobody prepares it again: all who ask get the same
@@ -154,6 +172,12 @@ class Store:
         predicted, seconds = self.engines[trial.source_engine].predict(task.predict, network, own)
         return float(task.score(predicted, own)), seconds
 
+    def predicted(self, predict: Predict, network: nn.Module, examples: data.Examples) -> Tensor:
+        """What a method's own scores are made of; by all ranks together where there are several."""
+        if self.spread is None:
+            return predictions(predict, network, examples)
+        return self.spread.predict(predict, network, examples)[0]
+
     def forget_failures(self) -> None:
         """What failed before may be tried again."""
         self._failed.clear()
@@ -163,12 +187,17 @@ class Store:
         if key in self._failed:
             raise self._failed[key]
 
-    def _fit(self, trial: Trial, order_seed: int) -> Fit:
+    def _fit(self, trial: Trial, order_seed: int, name: str) -> Fit:
         recipe, deadline = trial.task.recipe, time.monotonic() + trial.trial_seconds
-        return Fit(self.engines[trial.source_engine], recipe, order_seed, recipe.source_steps, deadline=deadline)
+        engine = self.engines[trial.source_engine]
+        return Fit(engine, recipe, order_seed, recipe.source_steps, deadline=deadline, name=name)
 
     def _load(self, name: str) -> dict[str, Any] | None:
-        """A saved model; None if there is none or its file is damaged (it is then made again)."""
+        """A saved model; None if there is none or its file is damaged (it is then made again), on one rank or all."""
+        saved = self._read_file(name)
+        return saved if self.spread is None or self.spread.agree(saved is not None) else None
+
+    def _read_file(self, name: str) -> dict[str, Any] | None:
         try:
             content = io.BytesIO((self.folder / f"{name}.pt").read_bytes())
             with warnings.catch_warnings():  # torch warns of files that are not its own
@@ -192,6 +221,8 @@ class Store:
             state = {key: tensor.detach() for key, tensor in model.network.state_dict().items()}
         saved = {"state": state, "score": model.score, "steps": model.steps, "seconds": model.seconds}
         saved["flops"] = model.flops
+        if self.spread is not None and self.spread.rank:
+            return saved
         content = io.BytesIO()
         torch.save(saved, content)
         try:

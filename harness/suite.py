@@ -17,6 +17,7 @@ from harness.errors import UserError, nearest
 from harness.method import Method
 from harness.plugins import from_file
 from harness.settings import Distribution, build, setting
+from harness.sharding import Sharding
 from harness.task import Task, check_task_class
 
 
@@ -63,10 +64,33 @@ class Resources:
 
 
 @dataclass(frozen=True)
-class EngineChoice:
-    """auto lets a deterministic rule choose."""
+class EngineChoice(Sharding):
+    """auto lets a deterministic rule choose between plain and lanes. Everything else is the engine deepspeed's.
 
-    name: str = setting("auto", options=("auto", "plain", "lanes"))
+    checkpoint_steps: a training writes a checkpoint after every so many; 0: never. silent_seconds: a rank that lets the
+    others wait so long is taken to hang.
+    """
+
+    name: str = setting("auto", options=("auto", "plain", "lanes", "deepspeed"))
+    checkpoint_steps: int = setting(0, low=0, high=10**9)
+    silent_seconds: float = setting(600.0, low=1.0, high=10**6)
+
+    def __post_init__(self) -> None:
+        """Raises: ValueError for settings that the engine does not have."""
+        others = {f.name for f in dataclasses.fields(self) if getattr(self, f.name) != f.default} - {"name"}
+        if others and self.name != "deepspeed":
+            raise ValueError(f"{', '.join(sorted(others))}: only the engine 'deepspeed' has that, not {self.name!r}")
+
+    @property
+    def sharding(self) -> Sharding | None:
+        """How deepspeed spreads a model; None for the other engines."""
+        if self.name != "deepspeed":
+            return None
+        return Sharding(**{field.name: getattr(self, field.name) for field in dataclasses.fields(Sharding)})
+
+    def settings(self) -> dict[str, object]:
+        """By name, without those that the engine does not have."""
+        return dataclasses.asdict(self) if self.name == "deepspeed" else {"name": self.name}
 
 
 @dataclass(frozen=True)
@@ -191,6 +215,8 @@ def parse(
         target_sizes=tuple(_size(entry, f"{where}: target_sizes[{i}]") for i, entry in enumerate(raw["target_sizes"])),
         **tables,
     )
+    if suite.engine.sharding and suite.engine.ranks > 1 and 0 < suite.resources.gpu_share < 1:
+        raise UserError(f"{where}: [resources] gpus = {suite.resources.gpus:g}; expected whole GPUs for each rank")
     if not suite.tasks:
         raise UserError(f"{where}: no task is left: {'; '.join(suite.left_out)}")
     _refuse_doubles([task.id for task in suite.tasks], f"{where}: tasks")

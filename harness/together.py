@@ -44,7 +44,7 @@ T = TypeVar("T")
 class Together:
     """The engine of trials that run side by side. Used outside of `run`, it trains each job alone, as lanes do."""
 
-    name = "lanes"
+    name, large = "lanes", False
 
     def __init__(self, lanes: Lanes | None = None) -> None:
         self.lanes = lanes or Lanes()

@@ -42,7 +42,7 @@ def run(trial: Trial, store: Store, exclusive_device: bool = False) -> Row:
     """
     row = describe(trial)
     measured: Row = {"started_at": datetime.now(UTC), "extra": _task_remarks(trial)}
-    cost.reset_peak_memory(store.device)
+    cost.reset_peak_memory(store.computes_on)
     note = store.together.note
     note.doing(trial.key)
     try:
@@ -59,8 +59,8 @@ def run(trial: Trial, store: Store, exclusive_device: bool = False) -> Row:
         measured |= {"status": "oom" if _out_of_memory(error) else "failed", "reason": _reason(error)}
     note.doing("")
     measured["finished_at"] = datetime.now(UTC)
-    measured["peak_memory_bytes"] = cost.peak_memory_bytes(store.device)
-    measured["device"] = provenance.device_name(store.device.type)
+    measured["peak_memory_bytes"] = cost.peak_memory_bytes(store.computes_on)
+    measured["device"] = provenance.device_name(store.computes_on.type)
     measured["exclusive_device"] = exclusive_device and measured.get("lanes", 1) == 1
     if measured["status"] != "done":
         measured["score_test"] = None
@@ -170,11 +170,11 @@ def _adapt_and_fit(trial: Trial, store: Store, network: nn.Module, new_head: boo
     task, method = trial.task, trial.method
     pool = datasets(task).target_pool
     train = data.copy(data.split(pool, trial.target_size, trial.draw_key)[0], store.device)
-    view = problem(task, network, train, new_head=new_head, steps=trial.steps)
+    view = problem(task, network, train, new_head=new_head, steps=trial.steps, predicted=store.predicted)
     deadline = time.monotonic() + trial.trial_seconds
     order_seed = seeds.derive(trial.pair_key, "target order")
     engine = store.engines[trial.engine]
-    fit = Fit(engine, task.recipe, order_seed, trial.steps, method.learning_rate_factor, deadline)
+    fit = Fit(engine, task.recipe, order_seed, trial.steps, method.learning_rate_factor, deadline, trial.key)
     started = cost.now(store.device)
     with seeds.seeded(trial.drawn_by.key, "adapt"):
         objective = method.adapt(network, view, fit)

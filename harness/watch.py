@@ -242,7 +242,7 @@ class Watch(tune.Callback):
         return Slot(slot, held.worker.host, held.worker.pid, work, held.since)
 
     def _need_a_node(self, now: float) -> None:
-        if any(self.asked.on(node) for node in nodes().values()):
+        if self.asked.slots(nodes().values()):
             self.had_node = now
         elif now - self.had_node > NO_NODE_SECONDS:
             raise UserError(

@@ -6,7 +6,7 @@ import os
 import resource
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,19 @@ from ray import tune
 
 from harness import note, provenance
 from harness import trial as trials
+from harness.checkpoints import Checkpoints
 from harness.cluster import Request, nodes
 from harness.curves import commit_curves
 from harness.desk import Worker
 from harness.engines.allocator import keep_freed_memory
 from harness.errors import UserError
+from harness.gang import Gang
 from harness.ledger import Ledger
 from harness.predictions import commit_predictions
 from harness.record import RECORD
 from harness.recovery import Job
 from harness.source import Store
+from harness.suite import EngineChoice
 from results.place import Place, explain
 
 POLL_SECONDS = 0.1
@@ -43,6 +46,7 @@ class Terms:
     versions: dict[str, str]
     asked: Request
     alone: bool
+    engine: EngineChoice = field(default_factory=EngineChoice)
 
 
 class Renewed(Exception):  # noqa: N818 - an end, not an error
@@ -66,16 +70,16 @@ class PackRunner(tune.Trainable):
         self.desk, self.terms, self.slot = desk, terms, config["slot"]
         self.spent = False
         self.ledger = Ledger(terms.folder)
-        self.store = Store(
-            terms.folder / "cache",
-            torch.device("cuda" if terms.asked.gpus else "cpu"),
-        )
+        sharded = terms.asked.ranks > 0
+        self.gang = Gang(terms.folder, terms.engine, terms.asked, terms.alone) if sharded else None
+        own = terms.asked.gpus and not sharded
+        self.store = Store(terms.folder / "cache", torch.device("cuda" if own else "cpu"))
         trials.warm_up(self.store)
         path = Path(tempfile.gettempdir()) / f"pacbench-note-{os.getpid()}"
         self.store.together.note = note.Note(path)
         node = ray.get_runtime_context().get_node_id()
         self.worker = Worker(node, provenance.host(), os.getpid(), str(path), oom_kills())
-        if not terms.asked.gpus:  # CUDA's own reservations would count
+        if not terms.asked.gpus and not sharded:  # CUDA's own reservations would count
             _limit_memory(terms.asked, nodes()[node])
 
     def step(self) -> dict[str, Any]:
@@ -93,12 +97,32 @@ class PackRunner(tune.Trainable):
 
     def _run(self, job: Job) -> dict[str, Any]:
         """The statuses of what is committed, and the keys of trials that are to run again with more memory."""
+        if self.gang is not None:
+            return self._run_together(self.gang, job)
         if job.pack.kind == "source":
             trials.train_sources(job.pack.trials, self.store)
             trials.prepare_networks(job.pack.prepare, self.store)
             return {"statuses": []}
         rows = trials.run_pack(job.pack.trials, self.store, self.terms.alone)
         exhausted = [] if job.last else [row["key"] for row in rows if row["status"] == "oom"]
+        return self._commit(job, rows, exhausted)
+
+    def _run_together(self, gang: Gang, job: Job) -> dict[str, Any]:
+        """The same of a pack whose trials have ranks. What their checkpoints were for is done once there is a row."""
+        first = job.pack.trials[0]
+        self.store.together.note.doing(first.key)
+        rows = gang.run(job.pack)
+        self.store.together.note.doing("")
+        answer: dict[str, Any] = {"statuses": []} if job.pack.kind == "source" else self._commit(job, rows, [])
+        if self.terms.engine.checkpoint_steps:
+            of_sources = [f"source-{trial.source_key}" for trial in job.pack.trials]
+            of_sources += [f"prepared-{trial.prepare_key}" for trial in (*job.pack.trials, *job.pack.prepare)]
+            checkpoints = Checkpoints.beside(self.terms.folder, self.terms.engine.checkpoint_steps)
+            checkpoints.forget(*(trial.key for trial in job.pack.trials), *of_sources)
+        return answer
+
+    def _commit(self, job: Job, rows: list[dict[str, Any]], exhausted: list[str]) -> dict[str, Any]:
+        """Write the rows, but for those of the keys in `exhausted`, and say what became of them."""
         kept = [row for row in rows if row["key"] not in exhausted]
         for row in kept if job.before else ():
             row["extra"] = row["extra"] | {"ran_again_after": job.before}

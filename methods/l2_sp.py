@@ -64,7 +64,8 @@ class L2SP(Method):
     beta: float = setting(0.01, low=0.0)
 
     def adapt(self, network: nn.Module, target: Problem, fit: Fit) -> Objective:
-        anchored, shrunk = [], []
+        anchored: list[nn.Parameter] = []
+        shrunk: list[nn.Parameter] = []
         for name, _, _, weight in kernels(network):
             (shrunk if target.new_head and within(name, target.head) else anchored).append(weight)
         return L2SPObjective(network, target.loss, anchored, shrunk, self.alpha, self.beta)

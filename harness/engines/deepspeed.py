@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import dataclasses
 import gc
 import io
 import os
@@ -45,7 +44,7 @@ LIVE_PARAMETERS = 1_000_000_000
 class DeepSpeed:
     """Trains one objective after the other, each spread over all ranks. `sharding` says how."""
 
-    name = "deepspeed"
+    name, large = "deepspeed", True
 
     def __init__(self, sharding: Sharding, device: torch.device, checkpoints: Checkpoints | None = None) -> None:
         self.sharding, self.device, self.checkpoints = sharding, device, checkpoints

@@ -37,7 +37,7 @@ class Lanes:
     bound: bytes that the lanes of one computation may hold at once; most: lanes at once. None: by device.
     """
 
-    name = "lanes"
+    name, large = "lanes", False
 
     def __init__(self, bound: int | None = None, most: int | None = None) -> None:
         self.bound = bound

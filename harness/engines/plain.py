@@ -21,7 +21,7 @@ CHECK_EVERY = 50
 class Plain:
     """Trains one objective after the other."""
 
-    name = "plain"
+    name, large = "plain", False
 
     def train(self, job: Job) -> list[Fitted]:
         """Train each objective of the job in place. Raises: TrialTimeout."""

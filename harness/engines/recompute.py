@@ -17,7 +17,7 @@ def recomputed(network: nn.Module) -> list[Calls]:
     the count of that forward's draws: a block that runs again draws what it drew before."""
     current: list[Calls] = []
     for module in _blocks(network):
-        module.forward = _twice(module.forward, current)  # type: ignore[method-assign]
+        module.forward = _twice(module.forward, current)
     return current
 
 

@@ -1,0 +1,88 @@
+"""One rank of a trial: a process of its own, which ends with the trial.
+
+Every rank runs the same trial with the same seeds. What they share out is inside the engine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import pickle
+import signal
+from dataclasses import dataclass
+from datetime import timedelta
+from multiprocessing.connection import Connection
+from typing import Any
+
+import torch
+from torch import distributed
+from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
+from harness import trial as trials
+from harness.checkpoints import Checkpoints
+from harness.cluster import Request
+from harness.curves import CURVE
+from harness.engines.allocator import keep_freed_memory
+from harness.engines.deepspeed import DeepSpeed
+from harness.plan import Pack
+from harness.predictions import PREDICTIONS
+from harness.source import Store
+from harness.suite import EngineChoice
+from results.place import Place
+
+_DEATH_SIGNAL = 1
+"""Option of prctl(2): PR_SET_PDEATHSIG."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the ranks are to do together. address: host and port where they find each other. alone: as of a worker."""
+
+    pack: Pack
+    folder: Place
+    engine: EngineChoice
+    asked: Request
+    alone: bool
+    address: tuple[str, int]
+
+
+def main(sending: Connection, rank: int, content: bytes) -> None:
+    """Do what is ordered, and send the rows: of ranks after the first without curve and predictions."""
+    from ray import cloudpickle
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
+    order: Order = cloudpickle.loads(content)
+    store = _join(order, rank)
+    rows: list[dict[str, Any]] = []
+    if order.pack.kind == "source":
+        trials.train_sources(order.pack.trials, store)
+        trials.prepare_networks(order.pack.prepare, store)
+    else:
+        rows = [trials.run(one, store, order.alone) for one in order.pack.trials]
+    with contextlib.suppress(RuntimeError):  # who failed is no longer there
+        distributed.barrier()
+    if rank:
+        rows = [{name: value for name, value in row.items() if name not in (CURVE, PREDICTIONS)} for row in rows]
+    sending.send_bytes(pickle.dumps(rows))
+    os._exit(0)  # the libraries' own ends can wait for ranks that are gone
+
+
+def _join(order: Order, rank: int) -> Store:
+    """The store of a process that has found the others. Raises: RuntimeError if it does not."""
+    cuda, ranks = order.asked.gpus > 0, order.engine.ranks
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(ranks), "LOCAL_RANK": "0"}
+    torch.set_num_threads(max(1, int(order.asked.cpus)))
+    keep_freed_memory()
+    waiting = timedelta(seconds=order.engine.silent_seconds)
+    host, port = order.address
+    met = TCPStore(host, port, is_master=False, timeout=waiting)
+    distributed.init_process_group("nccl" if cuda else "gloo", store=met, rank=rank, world_size=ranks, timeout=waiting)
+    sharding = order.engine.sharding
+    assert sharding is not None
+    every = order.engine.checkpoint_steps
+    checkpoints = Checkpoints.beside(order.folder, every) if every else None
+    device = torch.device("cuda", 0) if cuda else torch.device("cpu")
+    return Store(order.folder / "cache", torch.device("cpu"), DeepSpeed(sharding, device, checkpoints))
