@@ -42,12 +42,16 @@ LIVE_PARAMETERS = 1_000_000_000
 
 
 class DeepSpeed:
-    """Trains one objective after the other, each spread over all ranks. `sharding` says how."""
+    """Trains one objective after the other, each spread over all ranks. `sharding` says how.
+
+    resumed: of each training that went on from a checkpoint, the steps it then had done.
+    """
 
     name, large = "deepspeed", True
 
     def __init__(self, sharding: Sharding, device: torch.device, checkpoints: Checkpoints | None = None) -> None:
         self.sharding, self.device, self.checkpoints = sharding, device, checkpoints
+        self.resumed: dict[str, int] = {}
         self.saved_every = checkpoints.every if checkpoints else CHECK_EVERY
         self.rank, self.ranks = distributed.get_rank(), distributed.get_world_size()
         with _silent():
@@ -229,6 +233,7 @@ class _Spread:
         with _silent():
             _, held = self.engine.load_checkpoint(newest[0], tag="state", load_module_strict=False)
         torch.set_rng_state(held["drawn"])
+        self.owner.resumed[name] = held["steps"]
         return held["steps"], tuple(map(tuple, held["curve"]))
 
     def save(self, name: str, steps: int, curve: tuple[tuple[int, float], ...]) -> None:
