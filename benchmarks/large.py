@@ -1,10 +1,10 @@
 """Step time and memory of every method, and of stages 0 to 3, side by side in one run.
 
-`python -m benchmarks.large [--ranks 2] [--stage 3] [--width 256 --layers 4 ...]`: a LLaMA built from configuration. In
-every round each method takes one step after the other, so what else the machine does meets all of them; ratios are
-medians over rounds against fine-tuning of the same round. Memory is the peak of one rank's tensors over a few steps, in
-a process that did nothing before: of CUDA's allocator, or on a CPU of torch's, as its profiler sees it. On GPUs the same
-command takes one for each rank.
+`python -m benchmarks.large [--ranks 2] [--stage 3] [--width 256 --layers 4 ...]`: a LLaMA built from configuration.
+In every round the methods take one step each, so what else the machine does meets all of them; ratios are
+medians over rounds against fine-tuning of the same round. Memory is the peak of one rank's tensors on its device over a
+few steps, in a process that did nothing before: of CUDA's allocator, or on a CPU of torch's, as its profiler sees it,
+less the objective that the engine has its copy from, which is the host's. On GPUs the same command takes one a rank.
 """
 
 from __future__ import annotations
@@ -101,6 +101,7 @@ class Case:
             for name, weight in objective.named_parameters()
             if not weight.requires_grad and ("anchor" in name or "parametrizations" in name)
         )
+        self.host_bytes = sum(t.numel() * t.element_size() for t in [*objective.parameters(), *objective.buffers()])
         order = batch_order(64, options.batch, 10_000, 0)
         self.spread = _Spread(engine, objective, Job([objective], examples, order, RECIPE, 1e-4, None, [0]), 0)
         self.engine, self.taken = engine, 0
@@ -143,7 +144,7 @@ def held(method: str, stage: int, options: argparse.Namespace, device: torch.dev
             with torch.profiler.record_function("the steps"):
                 for _ in range(3):
                     case.step()
-        peak = _peak(watched)
+        peak = _peak(watched) - case.host_bytes
     return {
         "method": method,
         "stage": stage,

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Iterator
 from typing import ClassVar, TypeVar
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
@@ -99,10 +100,27 @@ class Objective(nn.Module):
         return {}
 
 
-class SquaredNorm(nn.Module):
-    """The sum of a weight's squares, for penalties. Shapes: a scalar.
+class PartlyFrozen(nn.Module):
+    """A parametrization of a weight some of whose entries are fixed: where(fixed, value, trained).
 
-    A module, since a sharded weight is whole only while a module that holds it runs; the weight stays the network's.
+    A selection: fixed entries are bitwise the value's (0 where none is given) whatever happens to `trained`, which gets
+    no gradient there. Sharded training holds the weight as one tensor instead of three. Shapes: all as the weight.
+    """
+
+    def __init__(self, fixed: Tensor, value: Tensor | None = None) -> None:
+        super().__init__()
+        self.fixed = nn.Parameter(fixed.clone(), requires_grad=False)
+        self.value = None if value is None else nn.Parameter(value.clone(), requires_grad=False)
+
+    def forward(self, trained: Tensor) -> Tensor:
+        return torch.where(self.fixed, 0.0 if self.value is None else self.value, trained)
+
+
+class SquaredNorm(nn.Module):
+    """The sum of a weight's squares, to be multiplied and added up by penalties. Shapes: a scalar.
+
+    A module, since a sharded weight is whole only while a module that holds it runs; where all are sharded each rank
+    takes the sum over its own part. The weight stays the network's.
     """
 
     def __init__(self, weight: nn.Parameter) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from harness.method import Objective
-from harness.objective import Loss, SquaredNorm
+from harness.objective import Loss, PartlyFrozen, SquaredNorm
 
 MASK = "_essential"
 """Suffix of the buffer that `prepare` leaves beside each maskable parameter: true where the weight is essential."""
@@ -29,30 +29,11 @@ def maskable(network: nn.Module, with_biases: bool) -> Iterator[tuple[str, nn.Mo
                 yield f"{prefix}.{name}" if prefix else name, module, name, parameter
 
 
-class Kept(nn.Module):
-    """Allocate's weight: m * w. Shapes: w and m as the kernel."""
-
-    def __init__(self, mask: Tensor) -> None:
-        super().__init__()
-        self.mask = nn.Parameter(mask.clone(), requires_grad=False)
-
-    def forward(self, weight: Tensor) -> Tensor:
-        return torch.where(self.mask, weight, 0.0)
-
-
-class Calibrated(nn.Module):
-    """Calibrate's weight: kept + (1 - m) * free, where `free` is what trains. Shapes: all as the kernel.
-
-    Written as a selection, which is the same number for finite weights and leaves essential weights bitwise alone.
-    """
+class Calibrated(PartlyFrozen):
+    """Calibrate's weight: kept + (1 - m) * free, where `free` is what trains. Shapes: all as the kernel."""
 
     def __init__(self, kept: Tensor, mask: Tensor) -> None:
-        super().__init__()
-        self.kept = nn.Parameter(kept.clone(), requires_grad=False)
-        self.mask = nn.Parameter(mask.clone(), requires_grad=False)
-
-    def forward(self, free: Tensor) -> Tensor:
-        return torch.where(self.mask, self.kept, free)
+        super().__init__(mask, kept)
 
     def right_inverse(self, weight: Tensor) -> Tensor:
         """Free weights start at 0."""
@@ -106,7 +87,7 @@ class CalibrateObjective(Objective):
     def masks(self) -> dict[str, Tensor]:
         """True where a weight is essential, by its name."""
         owners = {name: owner(self.network, name) for name in self.masked}
-        return {n: module.parametrizations[leaf][0].mask for n, (module, leaf) in owners.items()}  # type: ignore[index,union-attr]
+        return {n: module.parametrizations[leaf][0].fixed for n, (module, leaf) in owners.items()}  # type: ignore[index,union-attr]
 
     def trained_entries(self) -> int:
         essential = sum(int(mask.sum()) for mask in self.masks().values())
@@ -140,7 +121,7 @@ class AllocateObjective(Objective):
     def __init__(self, network: nn.Module, loss: Loss, masks: dict[str, Tensor]) -> None:
         super().__init__(network, loss)
         for name, mask in masks.items():
-            parametrize.register_parametrization(*owner(network, name), Kept(mask))
+            parametrize.register_parametrization(*owner(network, name), PartlyFrozen(~mask))
 
 
 def owner(network: nn.Module, name: str) -> tuple[nn.Module, str]:

@@ -24,6 +24,7 @@ from harness.data import Examples, size, take
 from harness.draws import own_draws
 from harness.engines.plain import CHECK_EVERY
 from harness.engines.recompute import recomputed
+from harness.engines.shards import Shards
 from harness.engines.update import BETA1, BETA2, EPSILON
 from harness.errors import TrialTimeout
 from harness.evaluate import Predict, predictions
@@ -187,8 +188,11 @@ class _Spread:
         working = copy.deepcopy(objective)
         working.loss = self.loss = _Weighted(objective.loss)
         self.calls = recomputed(working.network) if owner.sharding.checkpoint_activations else None
+        self.shards = Shards(working, owner.ranks) if owner.sharding.zero_stage == 3 else None
         config = owner._config(working, job.order.shape[1], job.recipe.clip_norm)
         self.engine = _initialize(owner, working, job.recipe, config)
+        if self.shards is not None:
+            self.shards.bind(owner.rank, self.engine.optimizer.optimizer, owner.device)
 
     def step(self, step: int) -> Tensor:
         """Train by one step; the mean loss before it over the whole batch, the same on every rank. Shapes: a scalar."""
@@ -213,6 +217,8 @@ class _Spread:
                 engine.backward(loss)
                 if self.calls is not None:
                     self.calls.clear()
+            if self.shards is not None and engine.is_gradient_accumulation_boundary():
+                self.shards.finish_gradients()
             engine.step()
             mean += loss.detach().float() / parts
         distributed.all_reduce(mean)
@@ -258,7 +264,11 @@ class _Spread:
         """Write what trained, and the buffers, into the objective: on every rank the same, in float32."""
         spread = dict(self.engine.module.named_parameters())
         for name, weight in trained.items():
-            weight.copy_(self._whole(spread[name]))
+            if self.shards is not None and name in self.shards.renamed:
+                value, exact = self._whole(self.shards.renamed[name].weight), self.owner.sharding.precision == "float32"
+                weight.copy_(self.shards.whole(objective, name, value, exact))
+            else:
+                weight.copy_(self._whole(spread[name]))
         buffers = dict(self.engine.module.named_buffers())
         for name, buffer in objective.named_buffers():
             buffer.copy_(buffers[name])

@@ -86,8 +86,8 @@ def on_every_step(engine, cases, given):
 
 
 def assert_same(case, expected, got, loss=1e-5, weight=2e-4):
-    """The bias of attention's keys has a gradient of 0 but for rounding, of which Adam makes whole steps, and no effect:
-    it is left out."""
+    """Left out is the bias of attention's keys, which has no effect: its gradient is 0 but for rounding, of which Adam
+    makes whole steps."""
     losses, weights, frozen, flops, report = expected
     assert len(got[0]) == STEPS
     assert got[0] == pytest.approx(losses, rel=loss), case

@@ -1,0 +1,177 @@
+"""What each rank does on its own part of the weights, where all of them are sharded (ZeRO stage 3).
+
+A weight that is partly frozen is held as one tensor instead of three, and a penalty that sums over weights sums over
+parts: neither needs a weight that is whole beyond what the network itself needs. Otherwise a method with anchors would
+gather every weight several times a step, and hold gradients of whole weights until the network's own arrive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from harness.objective import Objective, PartlyFrozen, SquaredDistance, SquaredNorm
+
+
+@dataclass
+class _Part:
+    """One trained weight that is treated on its parts. fixed: whole, until it is sharded.
+
+    Of this rank's part: frozen (where it must not move), held (what is there), terms (what penalties add).
+    """
+
+    weight: nn.Parameter
+    fixed: Tensor | None = None
+    start: int = 0
+    length: int = 0
+    frozen: Tensor | None = None
+    held: Tensor | None = None
+    in_place: bool = True
+    terms: list[_Term] = field(default_factory=list)
+
+    def own(self, whole: Tensor) -> Tensor:
+        """This rank's part of a tensor of the weight's shape, in memory of its own."""
+        return whole.flatten()[self.start : self.start + self.length].clone()
+
+
+class _Term(nn.Module):
+    """A penalty's sum over the part of a weight that this rank has, times the number of ranks: they are averaged.
+
+    Autograd only tells by what the penalty multiplies it (the gradient of `probe`); its own gradient is written down.
+    """
+
+    def __init__(self, part: _Part, anchor: Tensor | None, ranks: int) -> None:
+        super().__init__()
+        self.part = (part,)  # in a tuple: its weight is not this module's
+        self.anchor = None if anchor is None else (anchor,)
+        self.ranks = ranks
+        self.probe: Tensor | None = None
+
+    def forward(self) -> Tensor:
+        (part,) = self.part
+        if self.probe is None:
+            self.probe = torch.zeros((), device=part.weight.device, requires_grad=True)
+        with torch.no_grad():
+            values = _master(part.weight)[: part.length]
+            values = values if self.anchor is None else values - self.anchor[0]
+            values = values if part.frozen is None else values * ~part.frozen
+            total = self.ranks * values.square().sum()
+        return total + self.probe
+
+    def add_gradient(self, own: Tensor) -> None:
+        """Add it to the gradient of this rank's part, and begin anew. Shapes: own (elements,)."""
+        (part,) = self.part
+        if self.probe is not None and self.probe.grad is not None:
+            factor = 2 * self.probe.grad
+            own.addcmul_(_master(part.weight)[: part.length], factor)
+            if self.anchor is not None:
+                own.addcmul_(self.anchor[0], factor, value=-1)
+        self.probe = None
+
+
+class Shards:
+    """The partly frozen weights and penalties of an objective, which is changed in place to be sharded."""
+
+    def __init__(self, objective: Objective, ranks: int) -> None:
+        self.parts: dict[int, _Part] = {}
+        self.renamed: dict[str, _Part] = {}
+        for name, module in list(objective.named_modules()):
+            if parametrize.is_parametrized(module):
+                self._hold_as_one(name, module)
+        for name, module in list(objective.named_modules()):
+            if type(module) in (SquaredNorm, SquaredDistance) and self._trained(module.weight):
+                weight: Any = module.weight
+                part = self.parts.setdefault(id(weight), _Part(weight))
+                anchor = module.anchor.detach() if isinstance(module, SquaredDistance) else None
+                part.terms.append(_Term(part, anchor, ranks))
+                objective.set_submodule(name, part.terms[-1])
+
+    def _trained(self, weight: Any) -> bool:
+        return isinstance(weight, nn.Parameter) and weight.requires_grad
+
+    def _hold_as_one(self, name: str, module: nn.Module) -> None:
+        """Put one parameter in the place of each weight of a module, if all that is made is made by PartlyFrozen."""
+        made: dict[str, Any] = dict(module.parametrizations.items())  # type: ignore[operator,union-attr]
+        if not all(
+            len(by) == 1 and isinstance(by[0], PartlyFrozen) and self._trained(by.original) for by in made.values()
+        ):
+            return
+        weights = {leaf: nn.Parameter(getattr(module, leaf).detach().clone()) for leaf in made}
+        module.__class__ = parametrize.type_before_parametrizations(module)
+        del module.parametrizations
+        for leaf, weight in weights.items():
+            module.register_parameter(leaf, weight)
+            part = _Part(weight, made[leaf][0].fixed.detach())
+            self.parts[id(made[leaf].original)] = part
+            self.renamed[f"{name}.parametrizations.{leaf}.original"] = part
+
+    def bind(self, rank: int, optimizer: torch.optim.Optimizer, device: torch.device) -> None:
+        """Take this rank's part of everything, now that the weights are sharded."""
+        for part in self.parts.values():
+            local = _master(part.weight)
+            size = part.weight.ds_numel  # type: ignore[attr-defined]
+            part.start = min(rank * len(local), size)
+            part.length = min(len(local), size - part.start)
+            part.in_place = local.data_ptr() == _master(part.weight).data_ptr()
+            if part.fixed is not None:
+                part.frozen, part.fixed = part.own(part.fixed).to(device), None
+                part.held = local[: part.length][part.frozen]
+            for term in part.terms:
+                if term.anchor is not None:
+                    term.anchor = (part.own(term.anchor[0]).to(local),)
+        optimizer.register_step_post_hook(lambda *_: self._put_back())
+
+    @torch.no_grad()
+    def _put_back(self) -> None:
+        """Decay and momentum move what has no gradient: fixed entries are written again, before anybody reads them."""
+        from deepspeed.utils import safe_set_local_fp32_param
+
+        for part in self._fixed():
+            assert part.frozen is not None
+            assert part.held is not None
+            local = _master(part.weight)
+            local[: part.length].masked_scatter_(part.frozen, part.held)
+            if not part.in_place:
+                safe_set_local_fp32_param(part.weight, local)
+
+    def _fixed(self) -> Iterator[_Part]:
+        return (part for part in self.parts.values() if part.frozen is not None)
+
+    @torch.no_grad()
+    def finish_gradients(self) -> None:
+        """Between backward and step: nothing for fixed entries, and the penalties' gradients."""
+        from deepspeed.utils import safe_get_local_grad, safe_set_local_grad
+
+        for part in self.parts.values():
+            gradient = safe_get_local_grad(part.weight)
+            own = gradient.flatten()[: part.length]
+            for term in part.terms:
+                term.add_gradient(own)
+            if part.frozen is not None:
+                own.masked_fill_(part.frozen, 0.0)
+            safe_set_local_grad(part.weight, gradient)
+
+    def whole(self, objective: Objective, name: str, value: Tensor, exact: bool) -> Tensor:
+        """What the original objective's parametrized weight holds in itself, given the one that stood in its place.
+
+        Raises: RuntimeError if a fixed entry has moved; to be seen where all is float32, `exact`.
+        """
+        by: Any = objective.get_submodule(name.removesuffix(".original"))
+        fixed = by[0].fixed.to(value.device)
+        expected = value.new_zeros(()) if by[0].value is None else by[0].value.to(value.device)
+        if exact and not torch.equal(value.masked_fill(~fixed, 0.0), torch.where(fixed, expected, 0.0)):
+            raise RuntimeError(f"entries of {name} that are fixed have moved")
+        return value.masked_fill(fixed, 0.0)
+
+
+def _master(weight: nn.Parameter) -> Tensor:
+    """This rank's part of a weight as the optimizer holds it, in float32. Shapes: (elements,), with padding."""
+    from deepspeed.utils import safe_get_local_fp32_param
+
+    local: Tensor = safe_get_local_fp32_param(weight)
+    return local
