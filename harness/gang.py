@@ -48,7 +48,7 @@ class Seat:
         self.context: Any = multiprocessing.get_context("spawn" if asked.gpus else "forkserver")
         if not asked.gpus:
             os.environ["DS_ACCELERATOR"] = "cpu"
-            self.context.set_forkserver_preload(["harness.ranks", "deepspeed", "transformers"])
+            self.context.set_forkserver_preload(["harness.ranks", "deepspeed", "transformers", "torch._dynamo"])
 
     def meet(self) -> tuple[str, int]:
         """A new place where the ranks of one trial find each other."""

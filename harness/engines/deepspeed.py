@@ -143,7 +143,7 @@ class DeepSpeed:
         if sharding.zero_stage == 3:
             zero |= {
                 "stage3_prefetch_bucket_size": min(largest, LARGEST_BUCKET // 10),
-                "stage3_param_persistence_threshold": min(total // 1000, 100_000),
+                "stage3_param_persistence_threshold": min(max(total // 1000, 1000), 100_000),
                 "stage3_max_live_parameters": min(4 * largest, LIVE_PARAMETERS),
                 "stage3_max_reuse_distance": min(4 * largest, LIVE_PARAMETERS),
             }

@@ -21,7 +21,7 @@ def on_ranks(sharding, work, checkpoints=None, seconds=200):
     """What `work(engine)` returns on each rank, in processes of their own. Raises: EOFError if one ends without."""
     os.environ["DS_ACCELERATOR"] = "cpu"
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.harness.rank_process", "deepspeed", "transformers"])
+    context.set_forkserver_preload(["tests.harness.rank_process", "deepspeed", "transformers", "torch._dynamo"])
     met = distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     content = cloudpickle.dumps((sharding, work, checkpoints, met.port))
     pipes, children = [], []

@@ -1,0 +1,156 @@
+"""Trials with several ranks, by the real command on a real Ray: what a suite gets, and what may happen to a rank."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from results import table
+from tests.conftest import COMMAND, processes_of_session
+
+pytest.importorskip("deepspeed")
+
+SUITE = """
+name = "gang"
+tasks = ["tiny_image_classifier"]
+methods = ["scratch"]
+target_sizes = [40]
+[tuning]
+configs = 1
+seeds = 1
+[final]
+seeds = 1
+[budget]
+steps = 200
+trial_seconds = 120
+[engine]
+name = "deepspeed"
+ranks = 2
+zero_stage = 3
+checkpoint_steps = 10
+silent_seconds = 8
+"""
+
+
+def rank_processes(session):
+    """The processes of a session that a fork server has forked, by process id."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+            parent = (Path("/proc") / fields[1] / "cmdline").read_text()
+            if (
+                int(fields[3]) == session
+                and "forkserver" in parent
+                and "forkserver" in (path.parent / "cmdline").read_text()
+            ):
+                found.append(int(path.parent.name))
+        except (OSError, ValueError):
+            continue
+    return sorted(found)
+
+
+def run_and(folder, suite, what):
+    """Run the suite; once a trial has a checkpoint do `what` to the second of its ranks' processes. Its stderr."""
+    process = subprocess.Popen(
+        [COMMAND, "run", suite, "--out", folder], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+        start_new_session=True, cwd="/",
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not list(folder.glob("checkpoints/*/[0-9]*")):
+        assert time.monotonic() < deadline, "no checkpoint was written"
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    os.kill(rank_processes(process.pid)[-1], what)
+    _, said = process.communicate(timeout=200)
+    assert processes_of_session(process.pid, 20) == []
+    return process.returncode, said
+
+
+@pytest.fixture(scope="module")
+def undisturbed(pacbench, tmp_path_factory):
+    """The suite's file, and the row of a run in which nothing happens."""
+    folder = tmp_path_factory.mktemp("gang")
+    suite = folder / "gang.toml"
+    suite.write_text(SUITE)
+    process = pacbench("run", suite, "--out", folder / "out")
+    assert process.returncode == 0, process.stderr
+    (row,) = table.read(folder / "out").to_pylist()
+    assert not list((folder / "out" / "checkpoints").iterdir())
+    return suite, row
+
+
+@pytest.mark.ray
+def test_a_row_says_how_it_was_spread(undisturbed):
+    _, row = undisturbed
+    assert (row["status"], row["engine"], row["world_size"], row["precision"]) == ("done", "deepspeed", 2, "float32")
+    assert row["training_flops"] > 0
+    assert row["examples_per_second"] > 0
+    each = dict(row["extra"])["peak_memory_bytes_by_rank"].split(",")
+    assert row["peak_memory_bytes"] == max(map(int, each))
+    assert len(each) == 2
+
+
+@pytest.mark.ray
+def test_a_killed_rank_is_started_again_and_goes_on(undisturbed, tmp_path):
+    suite, expected = undisturbed
+    code, said = run_and(tmp_path / "out", suite, signal.SIGKILL)
+    assert code == 0, said
+    assert "rank 1 of 2" in said or "rank 0 of 2" in said
+    assert "was ended by signal 9" in said
+    (row,) = table.read(tmp_path / "out").to_pylist()
+    same = ("key", "status", "score_validation", "score_test", "target_steps")
+    assert {name: row[name] for name in same} == {name: expected[name] for name in same}
+    assert "ran_again_after" in dict(row["extra"])
+
+
+@pytest.mark.ray
+def test_a_rank_that_hangs_ends_its_trial(undisturbed, tmp_path):
+    suite, _ = undisturbed
+    code, said = run_and(tmp_path / "out", suite, signal.SIGSTOP)
+    assert code == 1, said
+    (row,) = table.read(tmp_path / "out").to_pylist()
+    assert row["status"] == "timeout"
+    assert "of 2 hung: it let the others wait for 8 s" in row["reason"]
+
+
+@pytest.mark.ray
+def test_large_models_on_two_ranks(pacbench, tmp_path):
+    """What `large_smoke` runs, sharded; some of its methods on two of its models."""
+    methods = 'methods=["fine_tuning", "lora", "pac"]'
+    tasks = 'tasks=["tiny_language_model", "tiny_image_classifier"]'
+    given = ["--set", methods, "--set", tasks, "--set", "budget.steps=10"]
+    spread = ["--set", "engine.name=deepspeed", "--set", "engine.ranks=2", "--set", "engine.zero_stage=3"]
+    process = pacbench("run", "large_smoke", "--out", tmp_path / "out", *given, *spread, timeout=400)
+    assert process.returncode == 0, process.stderr
+    rows = table.read(tmp_path / "out").to_pylist()
+    assert len(rows) == 6
+    assert {(row["status"], row["engine"], row["world_size"]) for row in rows} == {("done", "deepspeed", 2)}
+    for row in rows:
+        if row["method"] == "pac":
+            assert row["score_source_recovered"] == row["score_source_prepared"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("engine.ranks=3", "task tiny_image_classifier, its source: a batch has 16 examples; expected a multiple of 3"),
+        ("engine.accumulation=32", "expected a multiple of 64 ([engine] ranks = 2 times accumulation = 32)"),
+        ("engine.name=plain", "only the engine 'deepspeed' has that, not 'plain'"),
+        ("engine.precision=float8", "precision = 'float8' is not one of 'float32', 'bfloat16', 'float16'"),
+        ("resources.gpus=0.5", "[resources] gpus = 0.5; expected whole GPUs for each rank"),
+        ("engine.zero_stages=3", "unknown setting 'zero_stages'; did you mean 'zero_stage'?"),
+    ],
+)
+def test_what_cannot_be_spread_is_refused_before_anything_starts(pacbench, tmp_path, change, said):
+    suite = tmp_path / "gang.toml"
+    suite.write_text(SUITE)
+    process = pacbench("run", suite, "--out", tmp_path / "out", "--set", change)
+    assert process.returncode == 2
+    assert said in process.stderr, process.stderr
+    assert not (tmp_path / "out").exists()
