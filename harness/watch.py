@@ -16,6 +16,7 @@ from harness.campaign import Campaign
 from harness.cluster import Request, is_running, nodes, on_node, services
 from harness.desk import Held, Worker
 from harness.errors import UserError
+from harness.gang import RankLost
 from harness.heartbeat import Heartbeat, Slot
 from harness.plan import Trial
 from harness.progress import Progress, duration
@@ -166,6 +167,8 @@ class Watch(tune.Callback):
             left, killed = self._on(held.worker, _left_behind, held.worker.note)
         except ray.exceptions.RayError:
             return Loss("node", f"node {held.worker.host} was lost")
+        if isinstance(error, ray.exceptions.RayTaskError) and isinstance(error.cause, RankLost):
+            return Loss("died", str(error.cause), left.trial)
         text = str(error)
         if isinstance(error, ray.exceptions.OutOfMemoryError) or "low on memory" in text:
             return Loss("memory", "Ray ended it, its node ran out of memory", left.trial)

@@ -26,7 +26,7 @@ seeds = 1
 [final]
 seeds = 1
 [budget]
-steps = 200
+steps = 80
 trial_seconds = 120
 [engine]
 name = "deepspeed"
@@ -101,12 +101,12 @@ def test_a_killed_rank_is_started_again_and_goes_on(undisturbed, tmp_path):
     suite, expected = undisturbed
     code, said = run_and(tmp_path / "out", suite, signal.SIGKILL)
     assert code == 0, said
-    assert "rank 1 of 2" in said or "rank 0 of 2" in said
-    assert "was ended by signal 9" in said
+    assert "lost (died)" in said
     (row,) = table.read(tmp_path / "out").to_pylist()
     same = ("key", "status", "score_validation", "score_test", "target_steps")
     assert {name: row[name] for name in same} == {name: expected[name] for name in same}
-    assert "ran_again_after" in dict(row["extra"])
+    assert "of 2 on" in dict(row["extra"])["ran_again_after"]
+    assert dict(row["extra"])["ran_again_after"].endswith("was ended by signal 9")
 
 
 @pytest.mark.ray
@@ -115,7 +115,7 @@ def test_a_rank_that_hangs_ends_its_trial(undisturbed, tmp_path):
     code, said = run_and(tmp_path / "out", suite, signal.SIGSTOP)
     assert code == 1, said
     (row,) = table.read(tmp_path / "out").to_pylist()
-    assert row["status"] == "timeout"
+    assert row["status"] == "timeout", row["reason"]
     assert "of 2 hung: it let the others wait for 8 s" in row["reason"]
 
 
