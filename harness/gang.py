@@ -24,10 +24,10 @@ from results.place import Place
 
 Row = dict[str, Any]
 
-GRACE_SECONDS = 30.0
+GRACE_SECONDS = 15.0
 """Ranks end at the same moment. One that does not within so long after the first of them is taken to hang."""
 
-LEFT_ALONE = ("Timed out waiting", "timed out", "Connection closed by peer", "Connection reset", "Broken pipe", "NCCL")
+LEFT_ALONE = ("(distributed_c10d.py:", "Timed out waiting", "Connection closed by peer", "Connection reset", "NCCL")
 """What a rank's error says whose trouble is that another one is not there."""
 
 

@@ -30,7 +30,18 @@ from results.schema import SCHEMA_VERSION
 Row = dict[str, Any]
 
 RESERVED = frozenset(
-    {"anchor_zero", "anchor_one", "checkpoint", "predictions", "ran_again_after", "role", "source_data", "task_family"}
+    {
+        "anchor_zero",
+        "anchor_one",
+        "checkpoint",
+        "peak_memory_bytes_by_rank",
+        "predictions",
+        "ran_again_after",
+        "resumed_at_steps",
+        "role",
+        "source_data",
+        "task_family",
+    }
 )
 """Of a row's `extra`: what only the harness and the task may say."""
 
@@ -183,6 +194,8 @@ def _adapt_and_fit(trial: Trial, store: Store, network: nn.Module, new_head: boo
         objective.to(store.device)
         row["search_steps"] = fit.steps_taken
         (result,) = fit([objective], train)
+    if store.spread is not None and store.spread.resumed:
+        row["extra"]["resumed_at_steps"] = ",".join(map(str, store.spread.resumed.values()))
     row["adapt_seconds"] = cost.now(store.device) - started - fit.untimed_seconds
     row["target_steps"] = result.steps
     row[CURVE] = result.curve

@@ -72,46 +72,29 @@ def run_and(folder, suite, what):
     return process.returncode, said
 
 
-@pytest.fixture(scope="module")
-def undisturbed(pacbench, tmp_path_factory):
-    """The suite's file, and the row of a run in which nothing happens."""
-    folder = tmp_path_factory.mktemp("gang")
-    suite = folder / "gang.toml"
-    suite.write_text(SUITE)
-    process = pacbench("run", suite, "--out", folder / "out")
-    assert process.returncode == 0, process.stderr
-    (row,) = table.read(folder / "out").to_pylist()
-    assert not list((folder / "out" / "checkpoints").iterdir())
-    return suite, row
+@pytest.fixture
+def suite(tmp_path):
+    path = tmp_path / "gang.toml"
+    path.write_text(SUITE)
+    return path
 
 
 @pytest.mark.ray
-def test_a_row_says_how_it_was_spread(undisturbed):
-    _, row = undisturbed
-    assert (row["status"], row["engine"], row["world_size"], row["precision"]) == ("done", "deepspeed", 2, "float32")
-    assert row["training_flops"] > 0
-    assert row["examples_per_second"] > 0
-    each = dict(row["extra"])["peak_memory_bytes_by_rank"].split(",")
-    assert row["peak_memory_bytes"] == max(map(int, each))
-    assert len(each) == 2
-
-
-@pytest.mark.ray
-def test_a_killed_rank_is_started_again_and_goes_on(undisturbed, tmp_path):
-    suite, expected = undisturbed
+def test_a_killed_rank_is_started_again_and_goes_on(suite, tmp_path):
+    """That it then has the same weights is tested where they can be seen, in test_deepspeed.py."""
     code, said = run_and(tmp_path / "out", suite, signal.SIGKILL)
     assert code == 0, said
     assert "lost (died)" in said
     (row,) = table.read(tmp_path / "out").to_pylist()
-    same = ("key", "status", "score_validation", "score_test", "target_steps")
-    assert {name: row[name] for name in same} == {name: expected[name] for name in same}
+    assert row["status"] == "done"
+    assert int(dict(row["extra"])["resumed_at_steps"]) >= 10
     assert "of 2 on" in dict(row["extra"])["ran_again_after"]
     assert dict(row["extra"])["ran_again_after"].endswith("was ended by signal 9")
+    assert not list((tmp_path / "out" / "checkpoints").iterdir())
 
 
 @pytest.mark.ray
-def test_a_rank_that_hangs_ends_its_trial(undisturbed, tmp_path):
-    suite, _ = undisturbed
+def test_a_rank_that_hangs_ends_its_trial(suite, tmp_path):
     code, said = run_and(tmp_path / "out", suite, signal.SIGSTOP)
     assert code == 1, said
     (row,) = table.read(tmp_path / "out").to_pylist()
@@ -121,19 +104,30 @@ def test_a_rank_that_hangs_ends_its_trial(undisturbed, tmp_path):
 
 @pytest.mark.ray
 def test_large_models_on_two_ranks(pacbench, tmp_path):
-    """What `large_smoke` runs, sharded; some of its methods on two of its models."""
-    methods = 'methods=["fine_tuning", "lora", "pac"]'
-    tasks = 'tasks=["tiny_language_model", "tiny_image_classifier"]'
-    given = ["--set", methods, "--set", tasks, "--set", "budget.steps=10"]
-    spread = ["--set", "engine.name=deepspeed", "--set", "engine.ranks=2", "--set", "engine.zero_stage=3"]
-    process = pacbench("run", "large_smoke", "--out", tmp_path / "out", *given, *spread, timeout=400)
+    """What `large_smoke` runs, sharded; one of its models with four methods."""
+    given = [
+        'methods=["fine_tuning", "lora", "pac", {name = "subtuning", folds = 1, search_fraction = 0.5}]',
+        'tasks=[{name = "tiny_language_model", architecture = "llama"}]',
+        "budget.steps=10",
+        "engine.name=deepspeed",
+        "engine.ranks=2",
+        "engine.zero_stage=3",
+    ]
+    settings = [part for one in given for part in ("--set", one)]
+    process = pacbench("run", "large_smoke", "--out", tmp_path / "out", *settings, timeout=400)
     assert process.returncode == 0, process.stderr
-    rows = table.read(tmp_path / "out").to_pylist()
-    assert len(rows) == 6
-    assert {(row["status"], row["engine"], row["world_size"]) for row in rows} == {("done", "deepspeed", 2)}
-    for row in rows:
-        if row["method"] == "pac":
-            assert row["score_source_recovered"] == row["score_source_prepared"]
+    rows = {row["method"]: row for row in table.read(tmp_path / "out").to_pylist()}
+    assert len(rows) == 4
+    for row in rows.values():
+        spread = (row["status"], row["engine"], row["world_size"], row["precision"])
+        assert spread == ("done", "deepspeed", 2, "float32")
+        assert row["training_flops"] > 0
+        assert row["examples_per_second"] > 0
+        each = dict(row["extra"])["peak_memory_bytes_by_rank"].split(",")
+        assert row["peak_memory_bytes"] == max(map(int, each))
+        assert len(each) == 2
+    assert rows["pac"]["score_source_recovered"] == rows["pac"]["score_source_prepared"]
+    assert rows["subtuning"]["search_steps"] > 0
 
 
 @pytest.mark.parametrize(
@@ -147,9 +141,7 @@ def test_large_models_on_two_ranks(pacbench, tmp_path):
         ("engine.zero_stages=3", "unknown setting 'zero_stages'; did you mean 'zero_stage'?"),
     ],
 )
-def test_what_cannot_be_spread_is_refused_before_anything_starts(pacbench, tmp_path, change, said):
-    suite = tmp_path / "gang.toml"
-    suite.write_text(SUITE)
+def test_what_cannot_be_spread_is_refused_before_anything_starts(pacbench, suite, tmp_path, change, said):
     process = pacbench("run", suite, "--out", tmp_path / "out", "--set", change)
     assert process.returncode == 2
     assert said in process.stderr, process.stderr
