@@ -53,6 +53,8 @@ CALIBRATION_STEPS = 30
 CALIBRATION_LANES = 8
 TRIAL_SECONDS = 0.05
 """What evaluating and recording each trial costs."""
+RANKS_SECONDS = 8.0
+"""What starting the ranks of a trial, and sharing out its model, costs at least."""
 
 
 def known_methods() -> dict[str, type[Method]]:
@@ -112,12 +114,13 @@ def plan_command(options: Namespace) -> int:
     tune = plan.tune_trials(suite)
     final = plan.final_trials(suite, {cell: cell.entrant.method for cell in plan.cells(suite)})
     sources = plan.source_packs([*tune, *final])
-    workers = max(1, int(len(os.sched_getaffinity(0)) // (suite.resources.cpus or 1)))
+    workers = max(1, int(len(os.sched_getaffinity(0)) // ((suite.resources.cpus or 1) * suite.engine.ranks)))
     document: dict[str, object] = {
         "suite": suite.name,
         "tasks": [task.id for task in suite.tasks],
         "methods": [entrant.label for entrant in suite.entrants],
         "target_sizes": list(suite.target_sizes),
+        "engine": suite.engine.words(),
         "trials": len(tune) + len(final),
         "tune_trials": len(tune),
         "final_trials": len(final),
@@ -175,6 +178,8 @@ def _calibrated(suite: Suite, trials: list[Trial], sources: list[Pack], workers:
     for trial in trials:
         steps = trial.method.planned_steps(trial.steps, trial.task.recipe.source_steps, blocks[trial.task.id])
         core_seconds += steps * seconds_per_step[trial.task.id] + TRIAL_SECONDS
+    if suite.engine.sharding:
+        core_seconds += RANKS_SECONDS * (len(trials) + len(sources))
     total = core_seconds / workers + START_SECONDS
     source = (
         f"{CALIBRATION_STEPS} steps of each task's network here, {workers} workers; an upper bound where one searches"

@@ -77,6 +77,9 @@ def _join(order: Order, rank: int) -> Store:
     torch.set_num_threads(max(1, int(order.asked.cpus)))
     keep_freed_memory()
     waiting = timedelta(seconds=order.engine.silent_seconds)
+    device = torch.device("cuda", 0) if cuda else torch.device("cpu")
+    if cuda:
+        torch.cuda.set_device(device)
     host, port = order.address
     met = TCPStore(host, port, is_master=False, timeout=waiting)
     distributed.init_process_group("nccl" if cuda else "gloo", store=met, rank=rank, world_size=ranks, timeout=waiting)
@@ -84,5 +87,4 @@ def _join(order: Order, rank: int) -> Store:
     assert sharding is not None
     every = order.engine.checkpoint_steps
     checkpoints = Checkpoints.beside(order.folder, every) if every else None
-    device = torch.device("cuda", 0) if cuda else torch.device("cpu")
     return Store(order.folder / "cache", torch.device("cpu"), DeepSpeed(sharding, device, checkpoints))

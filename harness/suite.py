@@ -88,6 +88,15 @@ class EngineChoice(Sharding):
             return None
         return Sharding(**{field.name: getattr(self, field.name) for field in dataclasses.fields(Sharding)})
 
+    def words(self) -> str:
+        """What it is, in a line."""
+        if self.name != "deepspeed":
+            return self.name
+        parts = self.ranks * self.accumulation
+        return (
+            f"deepspeed: {self.ranks} ranks, ZeRO stage {self.zero_stage}, {self.precision}, batches in {parts} parts"
+        )
+
     def settings(self) -> dict[str, object]:
         """By name, without those that the engine does not have."""
         return dataclasses.asdict(self) if self.name == "deepspeed" else {"name": self.name}

@@ -109,9 +109,6 @@ def test_large_models_on_two_ranks(pacbench, tmp_path):
         'methods=["fine_tuning", "lora", "pac", {name = "subtuning", folds = 1, search_fraction = 0.5}]',
         'tasks=[{name = "tiny_language_model", architecture = "llama"}]',
         "budget.steps=10",
-        "engine.name=deepspeed",
-        "engine.ranks=2",
-        "engine.zero_stage=3",
     ]
     settings = [part for one in given for part in ("--set", one)]
     process = pacbench("run", "large_smoke", "--out", tmp_path / "out", *settings, timeout=400)

@@ -7,7 +7,7 @@ from results.table import read
 
 @pytest.mark.ray
 def test_every_method_is_done_on_every_tiny_model(pacbench, tmp_path):
-    process = pacbench("run", "large_smoke", "--out", tmp_path / "out", "--set", "engine.name=plain", timeout=600)
+    process = pacbench("run", "large_smoke", "--out", tmp_path / "out", "--set", 'engine={name="plain"}', timeout=600)
     assert process.returncode == 0, process.stderr
     rows = read(tmp_path / "out").to_pylist()
     assert len(rows) == 28
