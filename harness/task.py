@@ -7,6 +7,7 @@ import inspect
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from harness.data import Datasets, Examples
@@ -118,6 +119,12 @@ def target_network(task: Task) -> nn.Module:
     if head is not None:
         network.set_submodule(task.head, head)
     return network
+
+
+def weightless(task: Task) -> nn.Module:
+    """The network of `target_network` on torch's meta device, where weights have shapes and take no memory."""
+    with torch.device("meta"):
+        return target_network(task).to("meta")  # a head may be made elsewhere, whatever the device
 
 
 def check_task_class(cls: type[Task], where: str) -> None:
