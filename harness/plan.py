@@ -221,6 +221,7 @@ def resolved(suite: Suite) -> dict[str, Any]:
         for entrant in suite.entrants
     ]
     tables = {name: dataclasses.asdict(getattr(suite, name)) for name in TABLES}
+    tables["prices"] = dict(suite.prices.by_device)
     return {"name": suite.name, "tasks": tasks, "methods": methods, "target_sizes": list(suite.target_sizes), **tables}
 
 

@@ -269,6 +269,16 @@ def cross_entropy_per_token(predictions: Tensor, examples: Examples) -> float:
     return float(losses / tokens)
 
 
+def predicted_tokens(examples: Examples) -> Tensor:
+    """How many targets of each window count. Shapes: (examples,)."""
+    return (examples["targets"] != IGNORED).sum(1)
+
+
+def shown_tokens(examples: Examples) -> Tensor:
+    """How many tokens of each text are no padding. Shapes: (examples,)."""
+    return examples["mask"].sum(1)
+
+
 def class_loss(network: nn.Module, batch: Examples) -> Tensor:
     """Cross entropy. Shapes: targets (batch,), int64."""
     return nn.functional.cross_entropy(_logits(network, batch), batch["targets"])

@@ -33,7 +33,7 @@ def terms(campaign: Campaign, asked: Request) -> Terms:
     """What every worker must agree with."""
     folder = campaign.folder.resolve()
     versions = provenance.versions() | provenance.arithmetic()
-    return Terms(folder, (folder / RECORD).read_bytes(), versions, asked, alone=slots(asked) == 1)
+    return Terms(folder, (folder / RECORD).read_bytes(), versions, asked, slots(asked) == 1, campaign.suite.prices)
 
 
 def check_nodes(campaign: Campaign, asked: Request) -> None:

@@ -89,6 +89,13 @@ class Task:
         with_weights = (name for name, child in network.named_children() if any(True for _ in child.parameters()))
         return tuple(name for name in with_weights if name != self.head)
 
+    def tokens(self, examples: Examples) -> Tensor | None:
+        """How many tokens each example holds, without padding; None where examples are no windows of tokens.
+
+        Shapes: (examples,).
+        """
+        return None
+
     def anchors(self) -> tuple[float, float] | None:
         """Scores that count as 0 and 1 across tasks, pinned in the version: scratch, and a stated reference."""
         return None

@@ -14,7 +14,7 @@ import pyarrow as pa
 import torch
 from torch import nn
 
-from harness import cost, data, process, provenance, seeds
+from harness import cost, data, energy, process, provenance, seeds
 from harness.curves import CURVE
 from harness.engines.plain import Plain
 from harness.errors import Declined, Diverged, TrialTimeout, message
@@ -43,6 +43,8 @@ def run(trial: Trial, store: Store, exclusive_device: bool = False) -> Row:
     row = describe(trial)
     measured: Row = {"started_at": datetime.now(UTC), "extra": _task_remarks(trial)}
     cost.reset_peak_memory(store.device)
+    # Trials that run side by side have no energy of their own.
+    meter = energy.meter(store.device) if exclusive_device and trial.engine != "lanes" else None
     note = store.together.note
     note.doing(trial.key)
     try:
@@ -57,6 +59,7 @@ def run(trial: Trial, store: Store, exclusive_device: bool = False) -> Row:
         measured |= {"status": "timeout", "reason": f"not finished after {trial.trial_seconds:g} s"}
     except BaseException as error:  # noqa: BLE001 - the trial's boundary: what a method raises becomes a row
         measured |= {"status": "oom" if _out_of_memory(error) else "failed", "reason": _reason(error)}
+    measured["energy_joules"] = meter.stop() if meter else None
     note.doing("")
     measured["finished_at"] = datetime.now(UTC)
     measured["peak_memory_bytes"] = cost.peak_memory_bytes(store.device)
@@ -170,6 +173,7 @@ def _adapt_and_fit(trial: Trial, store: Store, network: nn.Module, new_head: boo
     task, method = trial.task, trial.method
     pool = datasets(task).target_pool
     train = data.copy(data.split(pool, trial.target_size, trial.draw_key)[0], store.device)
+    tokens = task.tokens(train)
     view = problem(task, network, train, new_head=new_head, steps=trial.steps)
     deadline = time.monotonic() + trial.trial_seconds
     order_seed = seeds.derive(trial.pair_key, "target order")
@@ -191,6 +195,8 @@ def _adapt_and_fit(trial: Trial, store: Store, network: nn.Module, new_head: boo
     prepared_flops = row.get("training_flops", 0.0)
     row["training_flops"] = None if None in (fit.flops, prepared_flops) else fit.flops + prepared_flops
     row["examples_per_second"] = fit.examples_seen / fit.train_seconds if fit.examples_seen else None
+    if tokens is not None and row["examples_per_second"] is not None:
+        row["extra"]["tokens_per_second"] = f"{row['examples_per_second'] * float(tokens.double().mean()):.1f}"
     if result.diverged:
         raise Diverged(f"the training loss or a weight became NaN or infinite within {result.steps} steps")
     return objective

@@ -6,7 +6,7 @@ import os
 import resource
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from harness.engines.allocator import keep_freed_memory
 from harness.errors import UserError
 from harness.ledger import Ledger
 from harness.predictions import commit_predictions
+from harness.prices import Prices
 from harness.record import RECORD
 from harness.recovery import Job
 from harness.source import Store
@@ -43,6 +44,7 @@ class Terms:
     versions: dict[str, str]
     asked: Request
     alone: bool
+    prices: Prices = field(default_factory=Prices)
 
 
 class Renewed(Exception):  # noqa: N818 - an end, not an error
@@ -99,6 +101,8 @@ class PackRunner(tune.Trainable):
             return {"statuses": []}
         rows = trials.run_pack(job.pack.trials, self.store, self.terms.alone)
         exhausted = [] if job.last else [row["key"] for row in rows if row["status"] == "oom"]
+        for row in rows:
+            row["price"] = self.terms.prices.of(row, self.terms.asked.gpus or self.terms.asked.cpus)
         kept = [row for row in rows if row["key"] not in exhausted]
         for row in kept if job.before else ():
             row["extra"] = row["extra"] | {"ran_again_after": job.before}
