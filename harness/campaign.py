@@ -33,6 +33,7 @@ class Campaign:
         self.suite = suite
         self.ledger = Ledger(folder)
         self.cache = folder / "cache"
+        self.save_models = False
 
     @classmethod
     def open(cls, folder: str | Place, suite: Suite) -> Campaign:
@@ -197,7 +198,7 @@ def difference(held: dict[str, Any], wanted: dict[str, Any]) -> str:
 
 def _refuse_links(folder: Place) -> None:
     """Raises: UserError if a part of the campaign is a link: what is written there would land elsewhere."""
-    parts = ("ledger", "ledger/merged", "ledger/.set-aside", *BESIDE)
+    parts = ("ledger", "ledger/merged", "ledger/.set-aside", "models", *BESIDE)
     for path in (folder / part for part in parts):
         if isinstance(path, Path) and path.is_symlink():
             raise UserError(f"{path} is a link to {path.resolve()}; pacbench writes inside the campaign's folder only")

@@ -18,7 +18,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from harness import commands_wandb, plan, plugins, seeds
+from harness import commands_wandb, deployed, plan, plugins, seeds
 from harness import suite as suites
 from harness.campaign import Campaign
 from harness.compaction import compacting
@@ -227,9 +227,14 @@ def run_command(options: Namespace) -> int:
     if options.wandb is not None:
         commands_wandb.check(options, options.out)
     place = open_place(options.out).resolve()
+    if options.save_models:
+        deployed.check(place)
     with lease(place) as held:
         campaign = Campaign.open(place, suite)
         campaign.ledger.mend()
+        campaign.save_models = options.save_models
+        if isinstance(place, Path):
+            deployed.clear(place / deployed.MODELS)
         with compacting(place, held.held):
             return _run(campaign, options)
 

@@ -33,7 +33,8 @@ def terms(campaign: Campaign, asked: Request) -> Terms:
     """What every worker must agree with."""
     folder = campaign.folder.resolve()
     versions = provenance.versions() | provenance.arithmetic()
-    return Terms(folder, (folder / RECORD).read_bytes(), versions, asked, slots(asked) == 1, campaign.suite.prices)
+    record = (folder / RECORD).read_bytes()
+    return Terms(folder, record, versions, asked, slots(asked) == 1, campaign.suite.prices, campaign.save_models)
 
 
 def check_nodes(campaign: Campaign, asked: Request) -> None:

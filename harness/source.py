@@ -10,6 +10,7 @@ import time
 import warnings
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -67,6 +68,7 @@ class Store:
     def __init__(self, folder: Place, device: torch.device) -> None:
         self.folder = folder
         self.device = device
+        self.models: Path | None = None  # where the networks of final trials are kept, if at all
         self.together = Together()
         self.engines: dict[str, Engine] = {"plain": Plain(), "lanes": self.together}
         self._failed: dict[str, BaseException] = {}

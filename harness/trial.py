@@ -14,7 +14,7 @@ import pyarrow as pa
 import torch
 from torch import nn
 
-from harness import cost, data, energy, process, provenance, seeds
+from harness import cost, data, deployed, energy, process, provenance, seeds
 from harness.curves import CURVE
 from harness.engines.plain import Plain
 from harness.errors import Declined, Diverged, TrialTimeout, message
@@ -30,7 +30,8 @@ from results.schema import SCHEMA_VERSION
 Row = dict[str, Any]
 
 RESERVED = frozenset(
-    {"anchor_zero", "anchor_one", "checkpoint", "predictions", "ran_again_after", "role", "source_data", "task_family"}
+    {"anchor_zero", "anchor_one", "checkpoint", "model_not_saved", "predictions", "ran_again_after", "role"}
+    | {"saved_model", "source_data", "task_family", "tokens_per_second"}
 )
 """Of a row's `extra`: what only the harness and the task may say."""
 
@@ -47,9 +48,10 @@ def run(trial: Trial, store: Store, exclusive_device: bool = False) -> Row:
     meter = energy.meter(store.device) if exclusive_device and trial.engine != "lanes" else None
     note = store.together.note
     note.doing(trial.key)
+    finished: nn.Module | None = None
     try:
         with process.kept(), seeds.seeded(trial.drawn_by.key, "trial"), cost.time_limit(trial.trial_seconds, note):
-            _measure(trial, store, measured)
+            finished = _measure(trial, store, measured)
         measured["status"] = "done"
     except Declined as declined:
         measured |= {"status": "declined", "reason": message(declined) or "no reason given"}
@@ -60,9 +62,12 @@ def run(trial: Trial, store: Store, exclusive_device: bool = False) -> Row:
     except BaseException as error:  # noqa: BLE001 - the trial's boundary: what a method raises becomes a row
         measured |= {"status": "oom" if _out_of_memory(error) else "failed", "reason": _reason(error)}
     measured["energy_joules"] = meter.stop() if meter else None
+    measured["peak_memory_bytes"] = cost.peak_memory_bytes(store.device)
+    if finished is not None and store.models is not None and trial.stage == "final":
+        with process.kept():
+            measured["extra"] |= deployed.save(finished, trial.task, trial.key, store.models)
     note.doing("")
     measured["finished_at"] = datetime.now(UTC)
-    measured["peak_memory_bytes"] = cost.peak_memory_bytes(store.device)
     measured["device"] = provenance.device_name(store.device.type)
     measured["exclusive_device"] = exclusive_device and measured.get("lanes", 1) == 1
     if measured["status"] != "done":
@@ -126,8 +131,8 @@ def lost(trial: Trial, status: str, reason: str) -> Row:
     return describe(trial) | outcome | {"extra": _task_remarks(trial)}
 
 
-def _measure(trial: Trial, store: Store, row: Row) -> None:
-    """Fill in scores and costs as they become known."""
+def _measure(trial: Trial, store: Store, row: Row) -> nn.Module:
+    """Fill in scores and costs as they become known. Returns: the network to be deployed."""
     start = _starting_point(trial, store, row)
     network = copy.deepcopy(start.network)
     with seeds.seeded(trial.pair_key, "new head"):
@@ -148,6 +153,7 @@ def _measure(trial: Trial, store: Store, row: Row) -> None:
     if trial.method.pretrained:
         old_head = None if head is None else start.network.get_submodule(trial.task.head)
         _score_source(trial, store, finished, objective.recover(), old_head, row)
+    return finished
 
 
 def _starting_point(trial: Trial, store: Store, row: Row) -> Model:

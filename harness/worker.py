@@ -18,6 +18,7 @@ from harness import note, provenance
 from harness import trial as trials
 from harness.cluster import Request, nodes
 from harness.curves import commit_curves
+from harness.deployed import MODELS
 from harness.desk import Worker
 from harness.engines.allocator import keep_freed_memory
 from harness.errors import UserError
@@ -45,6 +46,7 @@ class Terms:
     asked: Request
     alone: bool
     prices: Prices = field(default_factory=Prices)
+    save_models: bool = False
 
 
 class Renewed(Exception):  # noqa: N818 - an end, not an error
@@ -72,6 +74,8 @@ class PackRunner(tune.Trainable):
             terms.folder / "cache",
             torch.device("cuda" if terms.asked.gpus else "cpu"),
         )
+        if terms.save_models and isinstance(terms.folder, Path):
+            self.store.models = terms.folder / MODELS
         trials.warm_up(self.store)
         path = Path(tempfile.gettempdir()) / f"pacbench-note-{os.getpid()}"
         self.store.together.note = note.Note(path)
