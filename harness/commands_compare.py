@@ -110,7 +110,7 @@ def _show_board(console: Console, board: Leaderboard) -> None:
     said += (
         ["kept: share of the source score after the transfer"] if any(m.source_retention for m in board.methods) else []
     )
-    said += ["price: of a trial, by the suite's [prices]"] if priced else []
+    said += ["price: of a trial, by the prices of its suite"] if priced else []
     if any(m.adapt_seconds is not None or m.peak_memory_bytes is not None for m in board.methods):
         said.append("time and memory only where trials had their device alone")
     console.print(f"{'; '.join(said)}.")

@@ -65,10 +65,10 @@ class Meter:
                 self._joules += gone * counter.unit_joules
 
 
-def meter(device: torch.device, rapl: Path = RAPL, look_seconds: float = LOOK_SECONDS) -> Meter | None:
+def meter(device: torch.device, rapl: Path | None = None, look_seconds: float = LOOK_SECONDS) -> Meter | None:
     """A running meter of all GPUs that this process sees, or of all processors; None where they cannot be read."""
     try:
-        counters = gpus() if device.type == "cuda" else processors(rapl)
+        counters = gpus() if device.type == "cuda" else processors(rapl or RAPL)
         return Meter(counters, look_seconds) if counters else None
     except (OSError, ValueError):
         return None
