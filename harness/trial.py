@@ -62,17 +62,18 @@ def run(trial: Trial, store: Store, exclusive_device: bool = False) -> Row:
     except BaseException as error:  # noqa: BLE001 - the trial's boundary: what a method raises becomes a row
         measured |= {"status": "oom" if _out_of_memory(error) else "failed", "reason": _reason(error)}
     measured["energy_joules"] = meter.stop() if meter else None
-    measured["peak_memory_bytes"] = cost.peak_memory_bytes(store.device)
-    if finished is not None and store.models is not None and trial.stage == "final":
-        with process.kept():
-            measured["extra"] |= deployed.save(finished, trial.task, trial.key, store.models)
-    note.doing("")
     measured["finished_at"] = datetime.now(UTC)
+    measured["peak_memory_bytes"] = cost.peak_memory_bytes(store.device)
     measured["device"] = provenance.device_name(store.device.type)
     measured["exclusive_device"] = exclusive_device and measured.get("lanes", 1) == 1
     if measured["status"] != "done":
         measured["score_test"] = None
-    return _writable(trial, row | measured)
+    written = _writable(trial, row | measured)
+    if finished is not None and written["status"] == "done" and trial.stage == "final" and store.models is not None:
+        with process.kept():
+            written["extra"] |= deployed.save(finished, trial.task, trial.key, store.models)
+    note.doing("")
+    return written
 
 
 def describe(trial: Trial) -> Row:
