@@ -44,8 +44,8 @@ def run(trial: Trial, store: Store, exclusive_device: bool = False) -> Row:
     row = describe(trial)
     measured: Row = {"started_at": datetime.now(UTC), "extra": _task_remarks(trial)}
     cost.reset_peak_memory(store.device)
-    # Trials that run side by side have no energy of their own.
-    meter = energy.meter(store.device) if exclusive_device and trial.engine != "lanes" else None
+    alone = exclusive_device and trial.engine != "lanes" and trial.world_size == 1  # else counters tell of others too
+    meter = energy.meter(store.device) if alone else None
     note = store.together.note
     note.doing(trial.key)
     finished: nn.Module | None = None
