@@ -33,6 +33,7 @@ class Campaign:
         self.suite = suite
         self.ledger = Ledger(folder)
         self.cache = folder / "cache"
+        self.save_models = False
 
     @classmethod
     def open(cls, folder: str | Place, suite: Suite) -> Campaign:
@@ -177,11 +178,11 @@ def scores(rows: pa.Table) -> dict[str, dict[str, Any]]:
 
 
 def _identity(record: dict[str, Any]) -> object:
-    """What two runs of one campaign must agree on: all but the resources and the time limit, which move no score."""
+    """What two runs of one campaign must agree on: all but resources, prices and time limit, which move no score."""
     suite = dict(record.get("suite") or {})
     budget = suite.get("budget")
     suite["budget"] = {**(budget if isinstance(budget, dict) else {}), "trial_seconds": None}
-    return {"protocol": record.get("protocol"), "suite": {**suite, "resources": None}}
+    return {"protocol": record.get("protocol"), "suite": {**suite, "resources": None, "prices": None}}
 
 
 def difference(held: dict[str, Any], wanted: dict[str, Any]) -> str:
@@ -191,12 +192,13 @@ def difference(held: dict[str, Any], wanted: dict[str, Any]) -> str:
     there, here = held.get("suite") or {}, wanted["suite"]
     if there.get("name") != here["name"]:
         return f"suite {there.get('name')!r} there, {here['name']!r} here"
-    return next((f"{key} differs" for key in here if there.get(key) != here[key]), "other keys")
+    compared = [key for key in here if key not in ("resources", "prices")]
+    return next((f"{key} differs" for key in compared if there.get(key) != here[key]), "other keys")
 
 
 def _refuse_links(folder: Place) -> None:
     """Raises: UserError if a part of the campaign is a link: what is written there would land elsewhere."""
-    parts = ("ledger", "ledger/merged", "ledger/.set-aside", *BESIDE)
+    parts = ("ledger", "ledger/merged", "ledger/.set-aside", "models", *BESIDE)
     for path in (folder / part for part in parts):
         if isinstance(path, Path) and path.is_symlink():
             raise UserError(f"{path} is a link to {path.resolve()}; pacbench writes inside the campaign's folder only")

@@ -5,10 +5,14 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import math
 import re
 import struct
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+from torch import nn
 
 from harness.errors import UserError
 
@@ -99,6 +103,59 @@ def tensors(path: Path) -> dict[str, Any]:
     if size != end:
         raise UserError(f"{path}: {size} bytes where its header says {end}: cut off or changed; download it again")
     return held
+
+
+def check_body(
+    folder: Path, allow_pickle: bool, network: nn.Module, prefix: str, drawn: Sequence[str], purpose: str
+) -> None:
+    """Compare what the headers of a checkpoint's safetensors files list with the weights below `prefix` of a network.
+
+    network: of the same configuration, with or without memory; what it ties need be there once. drawn: patterns of
+    names that may be missing. transformers may read a checkpoint under other names, and put tensors together or take
+    them apart: what has no counterpart by name counts as missing only where all tensors without a counterpart
+    together hold fewer numbers.
+
+    Raises: UserError if weights are missing, or one holds another number of entries than the network's.
+    """
+    files = [path for path in check_whole(folder, allow_pickle) if path.suffix == ".safetensors"]
+    if not files:
+        return
+    sizes = {name: math.prod(entry["shape"]) for path in files for name, entry in tensors(path).items()}
+    whole = any(name.startswith(f"{prefix}.") for name in sizes)
+    held = {name if whole else f"{prefix}.{name}": size for name, size in sizes.items()}
+    names: dict[nn.Parameter, list[str]] = {}
+    for name, parameter in network.named_parameters(remove_duplicate=False):
+        if name.startswith(f"{prefix}."):
+            names.setdefault(parameter, []).append(name)
+    missing: dict[str, int] = {}
+    for parameter, same in names.items():
+        found = next((name for name in same if name in held), None)
+        if found is None:
+            missing[same[0]] = parameter.numel()
+        elif held[found] != parameter.numel():
+            raise UserError(
+                f"{folder}: {found} holds {held[found]} numbers, and the model that config.json describes has "
+                f"{parameter.numel()} there; expected both of one model"
+            )
+    missing = {name: size for name, size in missing.items() if not any(re.search(one, name) for one in drawn)}
+    known = {name for same in names.values() for name in same}
+    others = sum(size for name, size in held.items() if name.startswith(f"{prefix}.") and name not in known)
+    if others and sum(missing.values()) > others:
+        raise UserError(
+            f"{folder}: its weights lack {sum(missing.values()) - others} of the numbers that the model has; is the "
+            f"checkpoint whole, and is its model one to {purpose}?"
+        )
+    if missing and not others:
+        raise incomplete(folder, missing, purpose)
+
+
+def incomplete(folder: Path, missing: Iterable[str], purpose: str) -> UserError:
+    """Says which weights a checkpoint lacks."""
+    names = sorted(missing)
+    return UserError(
+        f"{folder}: {len(names)} weights of the model are missing, {names[0]} the first; is the checkpoint whole, and "
+        f"is its model one to {purpose}?"
+    )
 
 
 def _pickled(folder: Path, allow_pickle: bool) -> list[Path]:

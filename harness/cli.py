@@ -118,6 +118,7 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("--out", required=True, metavar="DIR", help="the campaign's folder, or s3://bucket/prefix")
     add.add_argument("--address", metavar="A", help="a running Ray cluster ('auto' finds it); else Ray starts here")
     add.add_argument("--retry-failed", action="store_true", help="run final trials again that are not done")
+    add.add_argument("--save-models", action="store_true", help="keep the network of each final trial in DIR/models")
     _wandb(add, "afterwards, export to this project of Weights & Biases")
 
     add = commands.add_parser("status", help="counts by status and by cell, and what is missing")

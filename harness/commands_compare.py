@@ -70,6 +70,7 @@ def _show_board(console: Console, board: Leaderboard) -> None:
     ]
     show(console, ["method", "mean rank [95 %]", "tie", "wins", "IQM [95 %]", "Elo [95 %]"], lines, tight=True)
     console.print()
+    priced = any(m.price is not None for m in board.methods)
     costs: list[list[Any]] = [
         [
             display.name(m.method, 24),
@@ -84,6 +85,7 @@ def _show_board(console: Console, board: Leaderboard) -> None:
             cost_text(m.peak_memory_bytes, "peak_memory_bytes"),
             cost_text(m.training_flops, "training_flops").replace("FLOP", ""),
             display.percent(m.source_retention),
+            *([cost_text(m.price, "price")] if priced else []),
         ]
         for m in board.methods
     ]
@@ -100,6 +102,7 @@ def _show_board(console: Console, board: Leaderboard) -> None:
         "memory",
         "FLOPs",
         "kept",
+        *(["price"] if priced else []),
     ]
     show(console, header, costs, tight=True)
     said = ["cells: share of the board's cells that the method has"]
@@ -107,6 +110,7 @@ def _show_board(console: Console, board: Leaderboard) -> None:
     said += (
         ["kept: share of the source score after the transfer"] if any(m.source_retention for m in board.methods) else []
     )
+    said += ["price: of a trial, by the prices of its suite"] if priced else []
     if any(m.adapt_seconds is not None or m.peak_memory_bytes is not None for m in board.methods):
         said.append("time and memory only where trials had their device alone")
     console.print(f"{'; '.join(said)}.")

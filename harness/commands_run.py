@@ -18,7 +18,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from harness import commands_wandb, plan, plugins, seeds, sharding
+from harness import commands_wandb, deployed, plan, plugins, seeds, sharding
 from harness import suite as suites
 from harness.campaign import Campaign
 from harness.checkpoints import Checkpoints
@@ -236,9 +236,14 @@ def run_command(options: Namespace) -> int:
     place = open_place(options.out).resolve()
     if suite.engine.checkpoint_steps:
         Checkpoints.beside(place, suite.engine.checkpoint_steps)
+    if options.save_models:
+        deployed.check(place)
     with lease(place) as held:
         campaign = Campaign.open(place, suite)
         campaign.ledger.mend()
+        campaign.save_models = options.save_models
+        if isinstance(place, Path):
+            deployed.clear(place / deployed.MODELS)
         with compacting(place, held.held):
             return _run(campaign, options)
 

@@ -11,12 +11,10 @@ from datetime import datetime
 import pyarrow as pa
 import torch
 
-from harness.data import Examples
+from harness.engines.rule import step_size
 from harness.errors import UserError
-from harness.flops import count_flops
-from harness.objective import Objective
 from harness.plan import Trial
-from harness.task import Task
+from harness.task import Task, weightless
 
 CALIBRATED_FACTOR = 3.0
 """An estimate from a few steps on an idle machine is right within this factor; see benchmarks/README.md."""
@@ -50,14 +48,10 @@ def large_step(task: Task) -> tuple[float, int]:
 
     Raises: UserError where torch cannot count.
     """
-    with torch.device("meta"):
-        network = task.network()
-    pool = task.datasets().target_pool
-    batch: Examples = {n: t[: task.recipe.batch_size].to("meta") for n, t in pool.items()}
-    flops = count_flops(Objective(network, task.loss), batch)
+    flops, _ = step_size(task, task.recipe.batch_size)
     if flops is None:
         raise UserError(f"task {task.id}: torch cannot count the FLOPs of its network; estimate with --from DIR")
-    return flops, len(task.blocks(network))
+    return flops, len(task.blocks(weightless(task)))
 
 
 def measured_rate(seconds: float = 0.2) -> tuple[float, str]:

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import pickle
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -85,8 +86,10 @@ def _ending(code: int | None) -> str:
 class Gang:
     """The seats of one slot. To be made in the slot's own actor, whose placement group has a bundle for each rank."""
 
-    def __init__(self, folder: Place, engine: EngineChoice, asked: Request, alone: bool) -> None:
-        self.folder, self.engine, self.asked, self.alone = folder, engine, asked, alone
+    def __init__(
+        self, folder: Place, engine: EngineChoice, asked: Request, alone: bool, models: Path | None = None
+    ) -> None:
+        self.folder, self.engine, self.asked, self.alone, self.models = folder, engine, asked, alone, models
         group: Any = ray.util.get_current_placement_group()
         options = {"num_cpus": asked.cpus - LEADER_CPUS / engine.ranks, "num_gpus": asked.gpus, "max_concurrency": 3}
         options |= {"memory": asked.memory} if asked.memory else {}
@@ -100,12 +103,12 @@ class Gang:
     def run(self, pack: Pack) -> list[Row]:
         """The rows of a pack's trials; none of a source pack. Raises: RankLost."""
         host, port = ray.get(self.seats[0].meet.remote())
-        order = Order(pack, self.folder, self.engine, self.asked, self.alone, (host, port))
+        order = Order(pack, self.folder, self.engine, self.asked, self.alone, (host, port), self.models)
         running = {seat.run.remote(order): rank for rank, seat in enumerate(self.seats)}
         answers: dict[int, list[Row]] = {}
         try:
             while running:
-                ready, _ = ray.wait(list(running), timeout=GRACE_SECONDS if answers else None)
+                ready, _ = ray.wait(list(running), timeout=GRACE_SECONDS if self._late(answers, running) else None)
                 if not ready:
                     break
                 answers |= {running.pop(done): ray.get(done) for done in ready}
@@ -119,6 +122,11 @@ class Gang:
             self._agreed(trial, {r: rows[n] for r, rows in answers.items()}, silent)
             for n, trial in enumerate(pack.trials)
         ]
+
+    def _late(self, answers: dict[int, list[Row]], running: dict[Any, int]) -> bool:
+        """Whether those that still run should have ended; the first rank alone may be writing what the others made."""
+        done = all(row["status"] == "done" for rows in answers.values() for row in rows)
+        return bool(answers) and not (done and set(running.values()) == {0})
 
     def _agreed(self, trial: Any, rows: dict[int, Row], silent: list[int]) -> Row:
         """One row of what the ranks say: the first rank's where all are done, else that of the rank to blame."""
@@ -136,6 +144,8 @@ class Gang:
             return trials.lost(trial, "timeout", reason)
         if failed:
             return next(iter(failed.values()))
+        spent = [row["energy_joules"] for row in rows.values()]
+        first["energy_joules"] = None if None in spent else sum(spent)
         peaks = [row["peak_memory_bytes"] for _, row in sorted(rows.items())]
         if None not in peaks:
             first["peak_memory_bytes"] = max(peaks)

@@ -250,6 +250,7 @@ def resolved(suite: Suite) -> dict[str, Any]:
     ]
     tables = {name: dataclasses.asdict(getattr(suite, name)) for name in TABLES}
     tables["engine"] = suite.engine.settings()
+    tables["prices"] = dict(suite.prices.by_device)
     return {"name": suite.name, "tasks": tasks, "methods": methods, "target_sizes": list(suite.target_sizes), **tables}
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from harness.checkpoint import check_body, check_whole, incomplete, tensors
 from harness.data import Examples
 from harness.errors import UserError
 from harness.objective import mean_over
@@ -105,6 +106,11 @@ def untrained(kind: Kind, config: Any) -> nn.Module:
     treat the head as a module. Raises: UserError if transformers has no such model, or only as code in the checkpoint.
     """
     config.tie_word_embeddings = False
+    return _ready(_made(kind, config))
+
+
+def _made(kind: Kind, config: Any) -> nn.Module:
+    """The model as transformers makes it. Raises: as `untrained`."""
     if kind == "language":
         config.use_cache = False
         if type(config) in library().MODEL_FOR_MASKED_LM_MAPPING and not getattr(config, "is_decoder", False):
@@ -119,7 +125,8 @@ def untrained(kind: Kind, config: Any) -> nn.Module:
             f"a model of type {getattr(config, 'model_type', '?')!r} cannot {_PURPOSES[kind]} with transformers "
             f"{library().__version__} ({' '.join(str(error).split()).partition(' Model type should')[0][:200]})"
         ) from error
-    return _ready(made)
+    network: nn.Module = made
+    return network
 
 
 def _ready(network: nn.Module) -> nn.Module:
@@ -150,13 +157,19 @@ def loaded(kind: Kind, folder: Path, config: Any, allow_pickle: bool) -> nn.Modu
     body = f"{network.base_model_prefix}."
     missing = [name for name in found["missing_keys"] if name.startswith(body) and "pooler" not in name]
     if missing:
-        raise UserError(
-            f"{folder}: {len(missing)} weights of the model are missing, {sorted(missing)[0]} the first; is the "
-            f"checkpoint whole, and is its model one to {_PURPOSES[kind]}?"
-        )
+        raise incomplete(folder, missing, _PURPOSES[kind])
     if tied and kind == "language":
         untie(network)
     return _ready(network)
+
+
+def check_weights(kind: Kind, folder: Path, config: Any, allow_pickle: bool) -> None:
+    """Raises: UserError if a safetensors checkpoint lacks weights of the model's body; reads their headers only."""
+    if getattr(config, "quantization_config", None) is None:
+        with torch.device("meta"):
+            network: Any = _made(kind, config)
+        drawn = ("pooler", *(getattr(network, "_keys_to_ignore_on_load_missing", None) or ()))
+        check_body(folder, allow_pickle, network, network.base_model_prefix, drawn, _PURPOSES[kind])
 
 
 def untie(network: Any) -> None:
@@ -169,8 +182,6 @@ def untie(network: Any) -> None:
 
 def lacks_head(kind: Kind, folder: Path, config: Any, allow_pickle: bool) -> bool:
     """Whether a checkpoint has no weights for the head of such a model."""
-    from harness.checkpoint import check_whole, tensors
-
     files = [path for path in check_whole(folder, allow_pickle) if path.suffix == ".safetensors"]
     prefix = f"{head_name(kind, shape_of(kind, config))}."
     return not any(name.startswith(prefix) for path in files for name in tensors(path))
@@ -262,6 +273,16 @@ def cross_entropy_per_token(predictions: Tensor, examples: Examples) -> float:
     """Nats per token over all examples; its exponential is the perplexity."""
     losses, tokens = predictions.double().sum(0)
     return float(losses / tokens)
+
+
+def predicted_tokens(examples: Examples) -> Tensor:
+    """How many targets of each window count. Shapes: (examples,)."""
+    return (examples["targets"] != IGNORED).sum(1)
+
+
+def shown_tokens(examples: Examples) -> Tensor:
+    """How many tokens of each text are no padding. Shapes: (examples,)."""
+    return examples["mask"].sum(1)
 
 
 def class_loss(network: nn.Module, batch: Examples) -> Tensor:

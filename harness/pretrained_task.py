@@ -74,9 +74,9 @@ class PretrainedTask(Task):
         return model_folder(self.model)
 
     def checkpoint(self) -> str:
-        """Raises: UserError if the folder is missing or not whole, or its model is not one of this task's kind."""
+        """Raises: UserError if the folder is missing or not whole, or its model not whole or not of this kind."""
         found = content_hash(self.folder, self.allow_pickle)
-        _head(self.kind, self.folder)
+        _check(self.kind, self.folder, self.allow_pickle)
         return found
 
     def configuration(self) -> Any:
@@ -100,6 +100,12 @@ class PretrainedTask(Task):
 @functools.lru_cache(maxsize=16)
 def _head(kind: Kind, folder: Path) -> str:
     return pretrained.head_name(kind, pretrained.shape_of(kind, pretrained.configuration(folder)))
+
+
+@functools.lru_cache(maxsize=16)
+def _check(kind: Kind, folder: Path, allow_pickle: bool) -> None:
+    _head(kind, folder)
+    pretrained.check_weights(kind, folder, pretrained.configuration(folder), allow_pickle)
 
 
 def drawn(rows: int, part: int) -> np.ndarray:

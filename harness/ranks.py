@@ -13,6 +13,7 @@ import signal
 from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -37,7 +38,10 @@ _DEATH_SIGNAL = 1
 
 @dataclass(frozen=True)
 class Order:
-    """What the ranks are to do together. address: host and port where they find each other. alone: as of a worker."""
+    """What the ranks are to do together. address: host and port where they find each other. alone: as of a worker.
+
+    models: where the first rank keeps the networks of final trials, if at all.
+    """
 
     pack: Pack
     folder: Place
@@ -45,6 +49,7 @@ class Order:
     asked: Request
     alone: bool
     address: tuple[str, int]
+    models: Path | None = None
 
 
 def main(sending: Connection, rank: int, content: bytes) -> None:
@@ -62,8 +67,9 @@ def main(sending: Connection, rank: int, content: bytes) -> None:
         trials.prepare_networks(order.pack.prepare, store)
     else:
         rows = [trials.run(one, store, order.alone) for one in order.pack.trials]
-    with contextlib.suppress(RuntimeError):  # who failed is no longer there
-        distributed.barrier()
+    if order.models is None:  # else the first rank may be writing for long, and needs nobody any more
+        with contextlib.suppress(RuntimeError):  # who failed is no longer there
+            distributed.barrier()
     if rank:
         rows = [{name: value for name, value in row.items() if name not in (CURVE, PREDICTIONS)} for row in rows]
     sending.send_bytes(pickle.dumps(rows))
@@ -87,4 +93,6 @@ def _join(order: Order, rank: int) -> Store:
     assert sharding is not None
     every = order.engine.checkpoint_steps
     checkpoints = Checkpoints.beside(order.folder, every) if every else None
-    return Store(order.folder / "cache", torch.device("cpu"), DeepSpeed(sharding, device, checkpoints))
+    store = Store(order.folder / "cache", torch.device("cpu"), DeepSpeed(sharding, device, checkpoints))
+    store.models = order.models if rank == 0 else None
+    return store

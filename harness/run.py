@@ -14,6 +14,7 @@ from harness.plan import Pack, Trial
 from harness.progress import Progress
 from harness.recovery import Job
 from harness.supervise import Child
+from harness.task import weightless
 from results.place import names
 
 FAILURES = ("failed", "diverged", "oom", "timeout")
@@ -114,9 +115,12 @@ def _sources(campaign: Campaign, trials: list[Trial], prepare: list[Trial]) -> l
 
 
 def _bytes_needed(campaign: Campaign, trials: list[Trial]) -> int:
-    """What the trials will write at most: their rows, and a network for each source model and each prepared one."""
+    """What the trials will write at most: their rows, and a network per source model, prepared one and result."""
     size = {}
     for task in campaign.suite.tasks:
-        size[task.id] = sum(parameter.numel() * parameter.element_size() for parameter in task.network().parameters())
+        network = task.network() if plan.facts(task).checkpoint is None else weightless(task)
+        size[task.id] = sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())
     kept = {trial.source_key: trial for trial in trials} | {trial.prepare_key: trial for trial in trials}
-    return len(trials) * ROW_BYTES + sum(2 * size[trial.task.id] for trial in kept.values())
+    models = [trial for trial in trials if campaign.save_models and trial.stage == "final"]
+    networks = sum(2 * size[trial.task.id] for trial in kept.values()) + sum(size[trial.task.id] for trial in models)
+    return len(trials) * ROW_BYTES + networks

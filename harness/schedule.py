@@ -33,8 +33,16 @@ def terms(campaign: Campaign, asked: Request) -> Terms:
     """What every worker must agree with."""
     folder = campaign.folder.resolve()
     versions = provenance.versions() | provenance.arithmetic()
+    suite = campaign.suite
     return Terms(
-        folder, (folder / RECORD).read_bytes(), versions, asked, alone=slots(asked) == 1, engine=campaign.suite.engine
+        folder,
+        (folder / RECORD).read_bytes(),
+        versions,
+        asked,
+        alone=slots(asked) == 1,
+        engine=suite.engine,
+        prices=suite.prices,
+        save_models=campaign.save_models,
     )
 
 

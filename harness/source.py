@@ -10,6 +10,7 @@ import time
 import warnings
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -82,6 +83,7 @@ class Store:
         self.device = device
         self.computes_on = device if spread is None else spread.device
         self.spread = spread
+        self.models: Path | None = None  # where the networks of final trials are kept, if at all
         self.together = Together()
         self.engines: dict[str, Engine] = {"plain": Plain(), "lanes": self.together}
         if spread is not None:

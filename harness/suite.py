@@ -16,6 +16,7 @@ from harness import hub, seeds
 from harness.errors import UserError, nearest
 from harness.method import Method
 from harness.plugins import from_file
+from harness.prices import Prices, parse_prices
 from harness.settings import Distribution, build, setting
 from harness.sharding import Sharding
 from harness.task import Task, check_task_class
@@ -140,6 +141,7 @@ class Suite:
     budget: Budget = field(default_factory=Budget)
     resources: Resources = field(default_factory=Resources)
     engine: EngineChoice = field(default_factory=EngineChoice)
+    prices: Prices = field(default_factory=Prices)
     left_out: tuple[str, ...] = ()
     """Optional tasks whose folder was not given, and why."""
 
@@ -195,7 +197,7 @@ def parse(
     tasks: Mapping[str, type[Task]],
 ) -> Suite:
     """A suite from its TOML content. Files named in it are relative to `folder`. Raises: UserError."""
-    known = ("name", *LISTS, *TABLES)
+    known = ("name", *LISTS, *TABLES, "prices")
     for key in raw:
         if key not in known:
             raise UserError(f"{where}: unknown key {key!r}; {nearest(key, known)}")
@@ -222,6 +224,7 @@ def parse(
             for i, (entrant, asked) in enumerate(entrants)
         ),
         target_sizes=tuple(_size(entry, f"{where}: target_sizes[{i}]") for i, entry in enumerate(raw["target_sizes"])),
+        prices=parse_prices(raw.get("prices", {}), where),
         **tables,
     )
     if suite.engine.sharding and suite.engine.ranks > 1 and 0 < suite.resources.gpu_share < 1:

@@ -7,6 +7,7 @@ import inspect
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from harness.data import Datasets, Examples
@@ -88,6 +89,13 @@ class Task:
         with_weights = (name for name, child in network.named_children() if any(True for _ in child.parameters()))
         return tuple(name for name in with_weights if name != self.head)
 
+    def tokens(self, examples: Examples) -> Tensor | None:
+        """How many tokens each example holds, without padding; None where examples are no windows of tokens.
+
+        Shapes: (examples,).
+        """
+        return None
+
     def anchors(self) -> tuple[float, float] | None:
         """Scores that count as 0 and 1 across tasks, pinned in the version: scratch, and a stated reference."""
         return None
@@ -118,6 +126,12 @@ def target_network(task: Task) -> nn.Module:
     if head is not None:
         network.set_submodule(task.head, head)
     return network
+
+
+def weightless(task: Task) -> nn.Module:
+    """The network of `target_network` on torch's meta device, where weights have shapes and take no memory."""
+    with torch.device("meta"):
+        return target_network(task).to("meta")  # a head may be made elsewhere, whatever the device
 
 
 def check_task_class(cls: type[Task], where: str) -> None:

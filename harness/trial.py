@@ -14,7 +14,7 @@ import pyarrow as pa
 import torch
 from torch import nn
 
-from harness import cost, data, process, provenance, seeds
+from harness import cost, data, deployed, energy, process, provenance, seeds
 from harness.curves import CURVE
 from harness.engines.plain import Plain
 from harness.errors import Declined, Diverged, TrialTimeout, message
@@ -30,18 +30,8 @@ from results.schema import SCHEMA_VERSION
 Row = dict[str, Any]
 
 RESERVED = frozenset(
-    {
-        "anchor_zero",
-        "anchor_one",
-        "checkpoint",
-        "peak_memory_bytes_by_rank",
-        "predictions",
-        "ran_again_after",
-        "resumed_at_steps",
-        "role",
-        "source_data",
-        "task_family",
-    }
+    {"anchor_zero", "anchor_one", "checkpoint", "model_not_saved", "peak_memory_bytes_by_rank", "predictions"}
+    | {"ran_again_after", "resumed_at_steps", "role", "saved_model", "source_data", "task_family", "tokens_per_second"}
 )
 """Of a row's `extra`: what only the harness and the task may say."""
 
@@ -54,11 +44,14 @@ def run(trial: Trial, store: Store, exclusive_device: bool = False) -> Row:
     row = describe(trial)
     measured: Row = {"started_at": datetime.now(UTC), "extra": _task_remarks(trial)}
     cost.reset_peak_memory(store.computes_on)
+    own = trial.world_size == 1 or store.computes_on.type == "cuda"  # a processor's counters tell of other ranks too
+    meter = energy.meter(store.computes_on) if exclusive_device and own and trial.engine != "lanes" else None
     note = store.together.note
     note.doing(trial.key)
+    finished: nn.Module | None = None
     try:
         with process.kept(), seeds.seeded(trial.drawn_by.key, "trial"), cost.time_limit(trial.trial_seconds, note):
-            _measure(trial, store, measured)
+            finished = _measure(trial, store, measured)
         measured["status"] = "done"
     except Declined as declined:
         measured |= {"status": "declined", "reason": message(declined) or "no reason given"}
@@ -68,14 +61,19 @@ def run(trial: Trial, store: Store, exclusive_device: bool = False) -> Row:
         measured |= {"status": "timeout", "reason": f"not finished after {trial.trial_seconds:g} s"}
     except BaseException as error:  # noqa: BLE001 - the trial's boundary: what a method raises becomes a row
         measured |= {"status": "oom" if _out_of_memory(error) else "failed", "reason": _reason(error)}
-    note.doing("")
+    measured["energy_joules"] = meter.stop() if meter else None
     measured["finished_at"] = datetime.now(UTC)
     measured["peak_memory_bytes"] = cost.peak_memory_bytes(store.computes_on)
     measured["device"] = provenance.device_name(store.computes_on.type)
     measured["exclusive_device"] = exclusive_device and measured.get("lanes", 1) == 1
     if measured["status"] != "done":
         measured["score_test"] = None
-    return _writable(trial, row | measured)
+    written = _writable(trial, row | measured)
+    if finished is not None and written["status"] == "done" and trial.stage == "final" and store.models is not None:
+        with process.kept():
+            written["extra"] |= deployed.save(finished, trial.task, trial.key, store.models)
+    note.doing("")
+    return written
 
 
 def describe(trial: Trial) -> Row:
@@ -134,8 +132,8 @@ def lost(trial: Trial, status: str, reason: str) -> Row:
     return describe(trial) | outcome | {"extra": _task_remarks(trial)}
 
 
-def _measure(trial: Trial, store: Store, row: Row) -> None:
-    """Fill in scores and costs as they become known."""
+def _measure(trial: Trial, store: Store, row: Row) -> nn.Module:
+    """Fill in scores and costs as they become known. Returns: the network to be deployed."""
     start = _starting_point(trial, store, row)
     network = copy.deepcopy(start.network)
     with seeds.seeded(trial.pair_key, "new head"):
@@ -156,6 +154,7 @@ def _measure(trial: Trial, store: Store, row: Row) -> None:
     if trial.method.pretrained:
         old_head = None if head is None else start.network.get_submodule(trial.task.head)
         _score_source(trial, store, finished, objective.recover(), old_head, row)
+    return finished
 
 
 def _starting_point(trial: Trial, store: Store, row: Row) -> Model:
@@ -181,6 +180,7 @@ def _adapt_and_fit(trial: Trial, store: Store, network: nn.Module, new_head: boo
     task, method = trial.task, trial.method
     pool = datasets(task).target_pool
     train = data.copy(data.split(pool, trial.target_size, trial.draw_key)[0], store.device)
+    tokens = task.tokens(train)
     view = problem(task, network, train, new_head=new_head, steps=trial.steps, predicted=store.predicted)
     deadline = time.monotonic() + trial.trial_seconds
     order_seed = seeds.derive(trial.pair_key, "target order")
@@ -204,6 +204,8 @@ def _adapt_and_fit(trial: Trial, store: Store, network: nn.Module, new_head: boo
     prepared_flops = row.get("training_flops", 0.0)
     row["training_flops"] = None if None in (fit.flops, prepared_flops) else fit.flops + prepared_flops
     row["examples_per_second"] = fit.examples_seen / fit.train_seconds if fit.examples_seen else None
+    if tokens is not None and row["examples_per_second"] is not None:
+        row["extra"]["tokens_per_second"] = f"{row['examples_per_second'] * float(tokens.double().mean()):.1f}"
     if result.diverged:
         raise Diverged(f"the training loss or a weight became NaN or infinite within {result.steps} steps")
     return objective

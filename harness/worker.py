@@ -19,12 +19,14 @@ from harness import trial as trials
 from harness.checkpoints import Checkpoints
 from harness.cluster import Request, nodes
 from harness.curves import commit_curves
+from harness.deployed import MODELS
 from harness.desk import Worker
 from harness.engines.allocator import keep_freed_memory
 from harness.errors import UserError
 from harness.gang import Gang
 from harness.ledger import Ledger
 from harness.predictions import commit_predictions
+from harness.prices import Prices
 from harness.record import RECORD
 from harness.recovery import Job
 from harness.source import Store
@@ -47,6 +49,8 @@ class Terms:
     asked: Request
     alone: bool
     engine: EngineChoice = field(default_factory=EngineChoice)
+    prices: Prices = field(default_factory=Prices)
+    save_models: bool = False
 
 
 class Renewed(Exception):  # noqa: N818 - an end, not an error
@@ -70,10 +74,12 @@ class PackRunner(tune.Trainable):
         self.desk, self.terms, self.slot = desk, terms, config["slot"]
         self.spent = False
         self.ledger = Ledger(terms.folder)
+        models = terms.folder / MODELS if terms.save_models and isinstance(terms.folder, Path) else None
         sharded = terms.asked.ranks > 0
-        self.gang = Gang(terms.folder, terms.engine, terms.asked, terms.alone) if sharded else None
+        self.gang = Gang(terms.folder, terms.engine, terms.asked, terms.alone, models) if sharded else None
         own = terms.asked.gpus and not sharded
         self.store = Store(terms.folder / "cache", torch.device("cuda" if own else "cpu"))
+        self.store.models = models
         trials.warm_up(self.store)
         path = Path(tempfile.gettempdir()) / f"pacbench-note-{os.getpid()}"
         self.store.together.note = note.Note(path)
@@ -123,6 +129,8 @@ class PackRunner(tune.Trainable):
 
     def _commit(self, job: Job, rows: list[dict[str, Any]], exhausted: list[str]) -> dict[str, Any]:
         """Write the rows, but for those of the keys in `exhausted`, and say what became of them."""
+        for row in rows:
+            row["price"] = self.terms.prices.of(row, self.terms.asked.gpus or self.terms.asked.cpus)
         kept = [row for row in rows if row["key"] not in exhausted]
         for row in kept if job.before else ():
             row["extra"] = row["extra"] | {"ran_again_after": job.before}

@@ -11,6 +11,7 @@ from harness.errors import Diverged
 from harness.method import Choice, Fit, LogUniform, Method, Objective, Problem, setting
 from harness.objective import within
 from methods.pac_objectives import MASK, AllocateObjective, CalibrateObjective, is_bias, maskable, owner
+from methods.pac_selection import Importances, essential
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,10 @@ class Allocated(Method):
     biases: str = setting("frozen", options=("frozen", "trained", "pruned"))
 
     def importance(self, weight: Tensor, kept: Tensor) -> Tensor:
-        """What decides which weights are essential: the magnitude. Shapes: as the weight; kept: true if not pruned."""
+        """What decides which weights are essential: the magnitude. Made several times, from the same torch draws.
+
+        Shapes: as the weight; kept: true if not pruned.
+        """
         return weight.abs()
 
     def prepare(self, network: nn.Module, source: Problem, fit: Fit) -> nn.Module:
@@ -61,11 +65,12 @@ class Allocated(Method):
 
     def _pruned(self, network: nn.Module, kept: dict[str, Tensor], ratio: float) -> dict[str, Tensor]:
         """The essential weights among those kept so far; what is pruned once stays pruned."""
-        ranked = {}
-        for name, mask in kept.items():
-            importance = self.importance(network.get_parameter(name).detach(), mask)
-            ranked[name] = importance.masked_fill(~mask, float("-inf"))
-        return essential(ranked, ratio, self.threshold)
+
+        def ranked(name: str) -> Tensor:
+            importance = self.importance(network.get_parameter(name).detach(), kept[name])
+            return importance.masked_fill(~kept[name], float("-inf"))
+
+        return essential(Importances(kept, ranked), ratio, self.threshold)
 
     def planned_steps(self, steps: int, source_steps: int, blocks: int) -> int:
         return steps + round(self.allocate_fraction * source_steps)
@@ -117,21 +122,3 @@ def taken_masks(network: nn.Module) -> dict[str, Tensor]:
             masks[name] = getattr(module, leaf + MASK)
             delattr(module, leaf + MASK)
     return masks
-
-
-def essential(importance: dict[str, Tensor], ratio: float, threshold: str) -> dict[str, Tensor]:
-    """True for the essential weights: all but the round(ratio * N) least important, N over all weights or over each.
-
-    Equal ones are told apart by their position, so the number pruned is exact. Shapes: as the importance.
-    """
-    if threshold == "layer":
-        return {name: _largest(values.flatten(), ratio).view_as(values) for name, values in importance.items()}
-    mask = _largest(torch.cat([values.flatten() for values in importance.values()]), ratio)
-    parts = torch.split(mask, [values.numel() for values in importance.values()])
-    return {name: part.view_as(values) for (name, values), part in zip(importance.items(), parts, strict=True)}
-
-
-def _largest(values: Tensor, ratio: float) -> Tensor:
-    mask = torch.ones_like(values, dtype=torch.bool)
-    mask[values.argsort(stable=True)[: round(ratio * values.numel())]] = False
-    return mask

@@ -30,6 +30,8 @@ COSTS: Final = (
     "peak_memory_bytes",
     "artifact_bytes",
     "training_flops",
+    "energy_joules",
+    "price",
 )
 """Cost columns in the order in which a table shows them."""
 

@@ -14,6 +14,9 @@ from results.statistics import FloatArray
 COSTS: Final = ("trained_parameters", "adapt_seconds", "training_flops", "peak_memory_bytes")
 """The costs that methods are held against."""
 
+SHOWN: Final = (*COSTS, "price")
+"""The costs that a board shows; the price only where somebody gave one."""
+
 NEEDS_DEVICE_ALONE: Final = ("adapt_seconds", "peak_memory_bytes")
 """Costs that count only where the trial had its device alone."""
 

@@ -130,7 +130,7 @@ def p_value(value: object) -> str:
 
 
 def scaled(value: object, unit: str) -> str:
-    """A cost with a prefix that a person reads: seconds, bytes or flops."""
+    """A cost with a prefix that a person reads: seconds, bytes, flops or joules."""
     if not isinstance(value, (int, float)) or not math.isfinite(value):
         return DASH
     if unit == "seconds":
@@ -138,6 +138,7 @@ def scaled(value: object, unit: str) -> str:
     base, units = {
         "bytes": (1024.0, ("B", "KiB", "MiB", "GiB", "TiB")),
         "flops": (1000.0, ("FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", "PFLOP", "EFLOP")),
+        "joules": (1000.0, ("J", "kJ", "MJ", "GJ", "TJ")),
     }[unit]
     power = 0
     while abs(value) >= base and power < len(units) - 1:

@@ -9,8 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from results.costs import COSTS as COSTS
-from results.costs import cost_by_cell, over_tasks, retention_by_cell
+from results.costs import SHOWN, cost_by_cell, over_tasks, retention_by_cell
 from results.dense import dense
 from results.pairing import pair_all, told_apart
 from results.pareto import Front, fronts
@@ -60,6 +59,7 @@ class Standing:
     training_flops: float | None
     peak_memory_bytes: float | None
     source_retention: float | None
+    price: float | None = None
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def leaderboard(rows: pa.Table | Grid, target_size: int | None = None, leave_out
         places, test = placings(ranked, apart)
         pareto = fronts(board, places, apart)
     place = dict(zip(ranked.labels, places, strict=True))
-    costs: dict[str, list[Any]] = {name: over_tasks(board.board, cost_by_cell(board.board, name)) for name in COSTS}
+    costs: dict[str, list[Any]] = {name: over_tasks(board.board, cost_by_cell(board.board, name)) for name in SHOWN}
     costs["source_retention"] = over_tasks(board.board, retention_by_cell(board.board))
     trials = np.bincount(grid.row_label, minlength=len(grid.labels))
     standings = [

@@ -176,7 +176,7 @@ def axis_words(column: str) -> str:
 
 def words(column: str) -> str:
     """A cost column's name as words, without its unit."""
-    stem = column.removesuffix("_seconds").removesuffix("_bytes").removesuffix("_flops")
+    stem = column.removesuffix("_seconds").removesuffix("_bytes").removesuffix("_flops").removesuffix("_joules")
     return {
         "prepare": "prepare time",
         "adapt": "adapt time",
@@ -194,7 +194,9 @@ def _cost(cell: Cell, column: str) -> Item:
 
 def cost_text(value: float | None, column: str) -> str:
     """A cost in the unit that its column's name says."""
-    for unit in ("seconds", "bytes", "flops"):
+    for unit in ("seconds", "bytes", "flops", "joules"):
         if column.endswith(f"_{unit}"):
             return display.scaled(value, unit)
+    if column == "price":
+        return display.number(value)
     return display.count(value)

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from results.costs import COSTS
+from results.costs import SHOWN
 from results.display import name
 from results.errors import ResultsError
 from results.facts import FACTS
@@ -26,7 +26,7 @@ JUDGED: Final = tuple(
     dict.fromkeys(
         (
             *("stage", "exploratory", "pair_key", "suite", "method", "tuning_configs", "tuning_seeds"),
-            *("exclusive_device", *ORDER, *COMMITTED, *FACTS, *COSTS),
+            *("exclusive_device", *ORDER, *COMMITTED, *FACTS, *SHOWN),
         )
     )
 )

@@ -105,6 +105,8 @@ Notes on single columns:
   engine, lanes            what trained on the target, and how many objectives shared the computation; engine_reason
                            says why, also why an objective could not be a lane.
   *_seconds                in lanes a lane's share of the computation's; peak_memory_bytes is the whole worker's.
+  energy_joules            of the whole trial's devices, where it had them alone and their counter can be read.
+  price                    of its prepare, adapt and evaluate seconds, by the suite's [prices]; any one currency.
   extra                    what the method or task reports besides; ``anchor_zero`` and ``anchor_one`` are the task's
                            pinned anchors, ``role`` is ``negative_control`` where the task is one.
 """

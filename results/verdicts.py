@@ -11,9 +11,10 @@ import pyarrow.compute as pc
 
 from results import display
 from results.compare import Comparison, TaskComparison
+from results.costs import COSTS, SHOWN
 from results.display import name, number
 from results.findings import Findings
-from results.leaderboard import COSTS, Leaderboard, Standing
+from results.leaderboard import Leaderboard, Standing
 from results.listing import Item, Listing, cost_text, listing, named, size_of, valued, words
 from results.power import cannot_decide
 from results.statistics import ALPHA
@@ -136,13 +137,15 @@ def board_listing(board: Leaderboard) -> Listing:
         "IQM [95 %]": True,
         "Elo [95 %]": True,
     }
-    columns |= {"source kept": True} | {words(column): True for column in COSTS}
+    priced = any(standing.price is not None for standing in board.methods)
+    costs = SHOWN if priced else COSTS
+    columns |= {"source kept": True} | {words(column): True for column in costs}
     columns |= {"coverage": True, "tasks": True, "seeds": True, "failed": True, "declined": True, "tuned": True}
     identity = "board" if board.target_size is None else f"board-{board.target_size}"
-    return listing(identity, columns, [_standing(standing) for standing in board.methods])
+    return listing(identity, columns, [_standing(standing, costs) for standing in board.methods])
 
 
-def _standing(s: Standing) -> list[Item]:
+def _standing(s: Standing, costs: Sequence[str]) -> list[Item]:
     return [
         named(s.method),
         Item(s.tie_group or display.DASH),
@@ -151,7 +154,7 @@ def _standing(s: Standing) -> list[Item]:
         valued(s.iqm, display.spanned(s.iqm, s.iqm_low, s.iqm_high)),
         valued(s.elo, display.spanned(s.elo, s.elo_low, s.elo_high)),
         valued(s.source_retention, display.percent(s.source_retention)),
-        *(valued(getattr(s, column), cost_text(getattr(s, column), column)) for column in COSTS),
+        *(valued(getattr(s, column), cost_text(getattr(s, column), column)) for column in costs),
         valued(s.coverage, display.percent(s.coverage)),
         *(valued(n, display.count(n)) for n in (s.tasks, s.seeds)),
         *(valued(n, display.count(n), "lacking" if n else "") for n in (s.failures, s.declined)),

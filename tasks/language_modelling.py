@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from harness import pretrained, texts
 from harness.errors import UserError
@@ -65,6 +66,9 @@ class LanguageModelling(PretrainedTask):
             target_pool=without(self._windows(pool, self.largest_pool, config, files), test),
             target_test=test,
         )
+
+    def tokens(self, examples: Examples) -> Tensor:
+        return pretrained.predicted_tokens(examples)
 
     def _texts(self, files: Sequence[Path]) -> list[str]:
         """All texts in an order drawn once."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from harness import pretrained, texts
 from harness.errors import UserError
@@ -85,6 +85,9 @@ class TextClassification(PretrainedTask):
             target_pool=without(_rows(pool, order), held_out),
             target_test=held_out,
         )
+
+    def tokens(self, examples: Examples) -> Tensor:
+        return pretrained.shown_tokens(examples)
 
     def _wanted(self) -> list[str]:
         return [self.text, *([self.second_text] if self.second_text else []), self.label]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from harness import pretrained
 from harness.task import Datasets, Examples, Recipe, Task, setting
@@ -66,6 +66,9 @@ class TinyLanguageModel(Task):
     def blocks(self, network: nn.Module) -> tuple[str, ...]:
         return pretrained.layers(network)
 
+    def tokens(self, examples: Examples) -> Tensor:
+        return pretrained.predicted_tokens(examples)
+
 
 @dataclass(frozen=True)
 class TinyTextClassifier(Task):
@@ -110,6 +113,9 @@ class TinyTextClassifier(Task):
 
     def blocks(self, network: nn.Module) -> tuple[str, ...]:
         return pretrained.layers(network)
+
+    def tokens(self, examples: Examples) -> Tensor:
+        return pretrained.shown_tokens(examples)
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
+import pyarrow.parquet as pq
 import pytest
 
 from harness import plan
+from harness.commands_run import load_suite
+from harness.sharding import Sharding
 from methods import METHODS
 from tasks import TASKS
 from tests.harness.test_isolation import make_trial
@@ -24,8 +27,7 @@ CHANGES = {
     "steps": 4,
     "label": "other",
     "engine": "lanes",
-    "precision": "bfloat16",
-    "world_size": 2,
+    "sharding": Sharding(),
     "method": METHODS["pac"](penalty=0.5),
     "task": TASKS["friedman1"](shift=2.0),
 }
@@ -41,6 +43,25 @@ def test_what_moves_a_score_moves_the_key(field, trial):
 )
 def test_what_cannot_move_a_score_leaves_the_key(field, value, trial):
     assert dataclasses.replace(trial, **{field: value}).key == trial.key
+
+
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Sharding)])
+def test_all_of_the_sharding_is_in_the_keys_and_not_in_what_a_method_draws(field, trial):
+    other = {"ranks": 2, "zero_stage": 1, "precision": "bfloat16", "accumulation": 2}.get(field, True)
+    spread = dataclasses.replace(trial, engine="deepspeed", source_engine="deepspeed", sharding=Sharding())
+    changed = dataclasses.replace(spread, sharding=Sharding(**{field: other}))
+    assert changed.key != spread.key
+    assert changed.prepare_key != spread.prepare_key
+    assert changed.drawn_by.key == trial.drawn_by.key
+    assert (changed.source_key, changed.pair_key) == (trial.source_key, trial.pair_key)
+
+
+def test_published_rows_keep_their_keys():
+    """What the suite `quick` would tune is what its published rows are."""
+    suite = load_suite("quick", [])
+    published = pq.read_table("docs/results/quick/rows.parquet", columns=["key", "stage"]).to_pylist()
+    keys = {row["key"] for row in published if row["stage"] == "tune"}
+    assert {trial.key for trial in plan.tune_trials(suite)} == keys
 
 
 def test_rivals_are_paired(trial):

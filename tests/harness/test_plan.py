@@ -8,6 +8,7 @@ from itertools import product
 from pathlib import Path
 
 from harness import plan
+from harness.engines.rule import LANES_UP_TO, choose, step_size
 from harness.suite import parse
 from methods import METHODS
 from tasks import TASKS
@@ -70,6 +71,16 @@ def test_the_plan_counts_source_models_and_not_their_packs(pacbench, small_suite
     assert found["source_models"] == 3
     alone = json.loads(pacbench("plan", small_suite, "--json", "--set", "engine.name=plain").stdout)
     assert alone["source_models"] == 3
+
+
+def test_networks_that_hold_objects_of_their_own_are_left_to_the_plain_engine():
+    """Each would be the only lane of its computation; small enough for lanes they are."""
+    for task in (TASKS["tiny_text_classifier"](), TASKS["tiny_language_model"](architecture="llama")):
+        engine = choose(task, 16, "cpu", "auto")
+        assert engine.name == "plain"
+        assert "no two networks" in engine.reason
+        assert step_size(task, 16)[0] < LANES_UP_TO["cpu"][0]
+    assert choose(TASKS["friedman1"](), 16, "cpu", "auto").name == "lanes"
 
 
 def test_the_engine_is_chosen_by_a_steps_arithmetic_whatever_the_number_of_examples():

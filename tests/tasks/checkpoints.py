@@ -44,7 +44,7 @@ def tiny_config(architecture, **settings):
     common = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
     text = {"vocab_size": VOCABULARY, "bos_token_id": 4, "eos_token_id": 4}
     if architecture == "gpt2":
-        return library.GPT2Config(n_embd=16, n_layer=2, n_head=2, n_positions=32, **text, **settings)
+        return library.GPT2Config(n_embd=16, n_layer=2, n_head=2, n_positions=32, **{**text, **settings})
     if architecture == "llama":
         made = {"num_key_value_heads": 1, "max_position_embeddings": 32, **common, **text, **settings}
         return library.LlamaConfig(**made)

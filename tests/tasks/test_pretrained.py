@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 from dataclasses import replace
 from itertools import combinations
 
@@ -11,13 +12,16 @@ from safetensors.torch import load_file, save_file
 
 from harness import checkpoint, pretrained, seeds
 from harness.data import content_hash
+from harness.engines.rule import choose, step_size
 from harness.errors import UserError
 from harness.estimate import large_step
+from harness.flops import count_flops
+from harness.objective import Objective
 from harness.plan import facts
 from harness.settings import build
-from harness.task import check_task_class
+from harness.task import check_task_class, target_network, weightless
 from tasks import TASKS
-from tests.tasks.checkpoints import labelled, sentences, write_checkpoint, write_pictures, write_table, write_tokenizer
+from tests.tasks.checkpoints import labelled, sentences, write_checkpoint, write_pictures, write_table
 
 SPLITS = ("source_train", "source_test", "target_pool", "target_test")
 CASES = {
@@ -212,10 +216,7 @@ def no_tokenizer(task, folder):
 
 
 def other_tokenizer(task, folder):
-    write_checkpoint(folder / "small", "gpt2", "language")
-    config = json.loads((folder / "small" / "config.json").read_text())
-    (folder / "small" / "config.json").write_text(json.dumps({**config, "vocab_size": 20}))
-    write_tokenizer(folder / "small")
+    write_checkpoint(folder / "small", "gpt2", "language", vocab_size=20)
     return replace(task, model=str(folder / "small"))
 
 
@@ -271,13 +272,79 @@ def test_what_does_not_fit_is_one_message_before_anything_starts(tmp_path, chang
     assert not (tmp_path / "ran").exists()
 
 
+def rewrite(folder, change):
+    """The checkpoint's weights as `change` gives them back."""
+    path = folder / "model" / "model.safetensors"
+    save_file(change(load_file(path)), path, metadata={"format": "pt"})
+
+
 def test_weights_that_are_missing_from_the_body_are_one_message(tmp_path):
+    """When it is planned, where only headers are read, and should it be loaded nevertheless."""
     task, _ = make("gpt2", tmp_path)
-    path = tmp_path / "model" / "model.safetensors"
-    kept = {name: tensor for name, tensor in load_file(path).items() if ".h.1." not in name}
-    save_file(kept, path, metadata={"format": "pt"})
-    with pytest.raises(UserError, match=r"\d+ weights of the model are missing, transformer.h.1"):
-        task.source_model()
+    rewrite(tmp_path, lambda held: {name: tensor for name, tensor in held.items() if ".h.1." not in name})
+    for work in (task.checkpoint, task.source_model):
+        with pytest.raises(
+            UserError, match=r"12 weights of the model are missing, transformer.h.1.attn.c_attn.bias the"
+        ):
+            work()
+
+
+def test_one_missing_weight_is_found_whatever_the_model(case, tmp_path):
+    task, _ = case
+    body = [name for name in load_file(tmp_path / "model" / "model.safetensors") if "layer" in name or ".h." in name]
+    rewrite(tmp_path, lambda held: {name: tensor for name, tensor in held.items() if name != body[-1]})
+    lost = f"1 weights of the model are missing, .*{body[-1]} the first|lack 16 of the numbers that the model has"
+    with pytest.raises(UserError, match=lost):
+        task.checkpoint()
+
+
+def test_heads_and_poolers_may_be_missing(case, tmp_path):
+    task, _ = case
+    drawn = ("pooler", *({task.head} if task.kind != "language" else ()))
+    rewrite(tmp_path, lambda held: {name: t for name, t in held.items() if not any(one in name for one in drawn)})
+    assert task.checkpoint()
+    task.source_model()
+
+
+def test_weights_under_names_that_transformers_translates_are_not_missing(tmp_path):
+    task, model = make("bert", tmp_path)
+    old = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
+
+    def renamed(held, without="nothing"):
+        whole = {name: tensor for name, tensor in held.items() if without not in name}
+        return {next((n.replace(new, o) for new, o in old.items() if new in n), n): t for n, t in whole.items()}
+
+    rewrite(tmp_path, renamed)
+    assert task.checkpoint()
+    read = task.source_model().state_dict()
+    assert all(torch.equal(read[name], tensor) for name, tensor in model.state_dict().items())
+    rewrite(tmp_path, lambda held: renamed(held, "layer.1.output.dense.weight"))
+    copied = shutil.copytree(task.model, tmp_path / "copy")
+    with pytest.raises(UserError, match="its weights lack 512 of the numbers that the model has"):
+        replace(task, model=str(copied)).checkpoint()
+
+
+def test_a_configuration_of_another_size_is_one_message(tmp_path):
+    task, _ = make("llama", tmp_path)
+    path = tmp_path / "model" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "intermediate_size": 48}))
+    with pytest.raises(
+        UserError, match=r"mlp.\w+.weight holds 512 numbers, and the model that config.json describes has 768"
+    ):
+        task.checkpoint()
+
+
+def test_the_rule_for_engines_counts_a_checkpoints_step_without_its_memory(case):
+    task, _ = case
+    counted, parameters = step_size(task, 4)
+    with seeds.seeded("a key", "network"):
+        network = target_network(task)
+    batch = {name: tensor[:4] for name, tensor in task.datasets().target_pool.items()}
+    assert parameters == sum(parameter.numel() for parameter in network.parameters())
+    real = count_flops(Objective(network, task.loss), batch)
+    assert real <= counted <= 1.3 * real  # of a real step on a CPU torch does not count the attention
+    assert {tensor.device.type for tensor in weightless(task).parameters()} == {"meta"}
+    assert choose(task, 4, "cpu", "auto").name == "plain"
 
 
 def test_labels_outside_and_texts_without_a_head_are_refused(tmp_path):
