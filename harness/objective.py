@@ -100,6 +100,20 @@ class Objective(nn.Module):
         return {}
 
 
+def copy_to_train(network: nn.Module, *prefixes: str) -> nn.Module:
+    """A copy for training what lies within one of the prefixes. The rest is not copied: it is the network's own.
+
+    So many candidates of one network need little more memory than one.
+    """
+    trains = {
+        id(parameter)
+        for name, parameter in network.named_parameters(remove_duplicate=False)
+        if any(within(name, prefix) for prefix in prefixes)
+    }
+    shared = {id(parameter): parameter for parameter in network.parameters() if id(parameter) not in trains}
+    return copy.deepcopy(network, shared)
+
+
 class PartlyFrozen(nn.Module):
     """A parametrization of a weight some of whose entries are fixed: where(fixed, value, trained).
 

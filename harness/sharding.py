@@ -29,6 +29,11 @@ class Sharding:
     offload: bool = False
     checkpoint_activations: bool = False
 
+    def __post_init__(self) -> None:
+        """Raises: ValueError for settings that exclude each other."""
+        if self.offload and self.zero_stage == 0:
+            raise ValueError("offload = true keeps nothing in host memory at zero_stage 0; expected stage 1, 2 or 3")
+
     def check_batch(self, width: int, where: str) -> None:
         """Raises: UserError if a batch of `width` examples cannot be cut into equal parts."""
         parts = self.ranks * self.accumulation

@@ -77,7 +77,8 @@ class EngineChoice(Sharding):
     silent_seconds: float = setting(600.0, low=1.0, high=10**6)
 
     def __post_init__(self) -> None:
-        """Raises: ValueError for settings that the engine does not have."""
+        """Raises: ValueError for settings that the engine does not have, or that exclude each other."""
+        super().__post_init__()
         others = {f.name for f in dataclasses.fields(self) if getattr(self, f.name) != f.default} - {"name"}
         if others and self.name != "deepspeed":
             raise ValueError(f"{', '.join(sorted(others))}: only the engine 'deepspeed' has that, not {self.name!r}")

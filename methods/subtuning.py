@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +10,7 @@ from torch import nn
 from harness.data import size, take
 from harness.errors import Declined
 from harness.method import Examples, Fit, LogUniform, Method, Objective, Problem, setting
-from harness.objective import Loss, train_only, within
+from harness.objective import Loss, copy_to_train, train_only, within
 
 
 class SubsetObjective(Objective):
@@ -84,7 +83,9 @@ class SubTuning(Method):
         totals = [0.0] * len(candidates)
         parts = folds(target.train, self.folds)
         for train, held_out in parts:
-            objectives = [SubsetObjective(copy.deepcopy(network), target.loss, chosen) for chosen in candidates]
+            objectives = [
+                SubsetObjective(copy_to_train(network, *chosen), target.loss, chosen) for chosen in candidates
+            ]
             results = fit(objectives, train, max(1, round(self.search_fraction * fit.steps)))
             for index, (objective, result) in enumerate(zip(objectives, results, strict=True)):
                 score = float("-inf") if result.diverged else target.score(objective.finish(), held_out)

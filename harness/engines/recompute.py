@@ -14,9 +14,15 @@ from harness.draws import Calls
 
 def recomputed(network: nn.Module) -> list[Calls]:
     """Let each block keep its inputs only. The list, filled and emptied around each forward and backward pass, holds
-    the count of that forward's draws: a block that runs again draws what it drew before."""
+    the count of that forward's draws: a block that runs again draws what it drew before.
+
+    Raises: ValueError if the network has no list of blocks.
+    """
     current: list[Calls] = []
-    for module in _blocks(network):
+    blocks = list(_blocks(network))
+    if not blocks:
+        raise ValueError("checkpoint_activations: the network has no list of blocks")
+    for module in blocks:
         module.forward = _twice(module.forward, current)
     return current
 

@@ -12,6 +12,7 @@ from harness.engines.plain import Plain
 from harness.errors import Declined
 from harness.fit import Fit, Fitted
 from harness.method import Problem
+from harness.objective import copy_to_train
 from harness.recipe import Recipe
 from methods.subtuning import SubTuning, folds
 
@@ -52,11 +53,14 @@ class Recorder:
     steps = 100
 
     def __init__(self, diverges=()):
-        self.calls = []
+        self.calls, self.trained = [], []
         self.diverges = diverges
 
     def __call__(self, objectives, examples, steps):
         self.calls.append((list(objectives), examples, steps))
+        for objective in objectives:  # now: what candidates share with the network may train later
+            named = objective.network.named_parameters()
+            self.trained.append({name.split(".")[0] for name, parameter in named if parameter.requires_grad})
         with torch.no_grad():
             for objective in objectives:
                 for parameter in objective.parameters():
@@ -139,12 +143,9 @@ def test_a_search_that_stops_pays_for_the_round_that_did_not_help():
 
 def test_candidates_train_the_head_and_their_blocks_only():
     _, recorder, _ = search({"block1": 1.0, "block2": 4.0, "block3": 2.0}, SubTuning(folds=1))
-    training = [
-        {name.split(".")[0] for name, p in objective.network.named_parameters() if p.requires_grad}
-        for objectives, _, _ in recorder.calls[:2]
-        for objective in objectives
+    assert recorder.trained[:5] == [{"head", f"block{k}"} for k in (1, 2, 3)] + [
+        {"head", "block2", f"block{k}"} for k in (1, 3)
     ]
-    assert training == [{"head", f"block{k}"} for k in (1, 2, 3)] + [{"head", "block2", f"block{k}"} for k in (1, 3)]
 
 
 def test_the_search_leaves_the_network_at_the_source_weights():
@@ -204,3 +205,13 @@ def test_one_fold_holds_out_a_fifth():
     ((train, out),) = folds({"row": torch.arange(20)}, 1)
     assert len(out["row"]) == 4
     assert not set(train["row"].tolist()) & set(out["row"].tolist())
+
+
+def test_candidates_share_what_they_do_not_train():
+    """A copy to train one block holds that block and nothing else of its own; it trains no weight of the network."""
+    network = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3), nn.Linear(3, 1))
+    copied = copy_to_train(network, "1", "2")
+    own = dict(network.named_parameters())
+    for name, parameter in copied.named_parameters():
+        assert (parameter is own[name]) == name.startswith("0")
+        assert torch.equal(parameter, own[name])
