@@ -18,7 +18,7 @@ check: .venv/test.stamp browser
 	$(BIN)/pytest -m "not ray" -n 2
 
 test: check
-	$(BIN)/pytest -m ray
+	$(BIN)/pytest -m ray -n 2
 
 format: .venv/test.stamp
 	$(BIN)/ruff format .
