@@ -45,6 +45,7 @@ from results.verdicts import (
 )
 
 TEMPLATES = Path(__file__).parent / "templates"
+TITLE = "Which transfer method, and how sure?"
 PAGES = ("report.html", "report.md", "report.tex")
 ORDER = (
     *("score-by-size", "difference-over-tasks", "difference-by-task", "leaderboard", "critical-difference"),
@@ -62,7 +63,7 @@ def write_report(
     folder: str | Path,
     *,
     baseline: str = "fine_tuning",
-    title: str = "Which transfer method, and how sure?",
+    title: str = TITLE,
     campaigns: Sequence[Mapping[str, Any]] = (),
     refusal: str | None = None,
 ) -> dict[str, Path]:
@@ -72,9 +73,15 @@ def write_report(
     in any order give the same bytes. Rows that cannot be compared give a page that says why; ``refusal`` says why they
     must not be mixed, where that is known beforehand.
     """
+    return write_pages(findings(rows, baseline, refusal), folder, title=title, campaigns=campaigns)
+
+
+def write_pages(
+    found: Findings, folder: str | Path, *, title: str = TITLE, campaigns: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Path]:
+    """The same from findings, for who has them already."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    found = findings(rows, baseline, refusal)
     facts = _facts(found, title, campaigns)
     paths = {name: folder / name for name in (*PAGES, "leaderboard.csv", "leaderboard.parquet")}
     for name in PAGES:
