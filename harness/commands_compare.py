@@ -43,7 +43,7 @@ def show_ranking(console: Console, found: Ranking) -> None:
         return
     _show_board(console, found.board)
     for front in found.board.pareto:
-        console.print(escape(_worth(front)))
+        console.print(escape(worth(front)))
     if any(found.steadiness.first_of.values()):
         console.print(escape(_owes(found.steadiness)))
 
@@ -120,7 +120,7 @@ def _elo(standing: Standing) -> str:
     return f"{standing.elo:.0f} [{standing.elo_low:.0f}, {standing.elo_high:.0f}]"
 
 
-def _worth(front: Front) -> str:
+def worth(front: Front) -> str:
     """One sentence for each cost."""
     named = {g: [display.name(w.method, 24) for w in front.methods if w.group == g] for g in (*GROUPS, None)}
     said = f"Rank against {words(front.cost)}: on the front {', '.join(named['front']) or 'none'}"
