@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from harness.commands_publish import add_publish
 from harness.errors import UserError
 from harness.foreign_arguments import add_import, add_rescore
 from harness.shadowed import refuse_shadowed_packages
@@ -72,6 +73,10 @@ def _dispatch(options: argparse.Namespace) -> int:
         from harness.commands_rescore import rescore_command
 
         return rescore_command(options)
+    if options.command == "publish":
+        from harness.commands_publish import publish_command
+
+        return publish_command(options)
     if options.command == "power":
         from harness import commands_power
 
@@ -171,6 +176,7 @@ def parser() -> argparse.ArgumentParser:
     _wandb(add, "instead of FILE: rows and curves as runs of this project of Weights & Biases")
     add_import(commands)
     add_rescore(commands)
+    add_publish(commands)
     return top
 
 

@@ -86,7 +86,7 @@ def write_pages(
     paths = {name: folder / name for name in (*PAGES, "leaderboard.csv", "leaderboard.parquet")}
     for name in PAGES:
         staged = folder / f".tmp-{name}"
-        staged.write_text(_environment(html=name.endswith(".html")).get_template(f"{name}.j2").render(facts), "utf-8")
+        staged.write_text(environment(html=name.endswith(".html")).get_template(f"{name}.j2").render(facts), "utf-8")
         staged.replace(paths[name])
     standings = board_table(found.boards)
     export(spreadsheet_safe(standings), paths["leaderboard.csv"])
@@ -94,7 +94,7 @@ def write_pages(
     return paths
 
 
-def _environment(html: bool) -> jinja2.Environment:
+def environment(html: bool) -> jinja2.Environment:
     """Templates that escape every value for HTML, or offer the filters that do so for Markdown."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
