@@ -73,6 +73,14 @@ def _dispatch(options: argparse.Namespace) -> int:
         from harness.commands_rescore import rescore_command
 
         return rescore_command(options)
+    if options.command == "completion":
+        from harness.commands_completion import completion_command
+
+        return completion_command(options)
+    if options.command == "doctor":
+        from harness.commands_doctor import doctor_command
+
+        return doctor_command(options)
     if options.command == "publish":
         from harness.commands_publish import publish_command
 
@@ -177,6 +185,12 @@ def parser() -> argparse.ArgumentParser:
     add_import(commands)
     add_rescore(commands)
     add_publish(commands)
+
+    add = commands.add_parser("doctor", help="what works here, what is missing for which feature, and how to get it")
+    _json(add)
+
+    add = commands.add_parser("completion", help="a script that completes commands and names in a shell")
+    add.add_argument("shell", metavar="SHELL", choices=("bash", "zsh", "fish"), help="bash, zsh or fish")
     return top
 
 
