@@ -30,6 +30,6 @@ def publish_command(options: Namespace) -> int:
     sources = [read_source(address) for address in options.folders]
     records = {where: read_record(open_place(where)) for where in options.folders if not Path(where).is_file()}
     texts = {"title": options.title, "license": options.license}
-    for path in publish(sources, Path(options.to), options.baseline, records, **texts).values():
+    for path in publish(sources, options.to, options.baseline, records, **texts).values():
         print(path)
     return 0

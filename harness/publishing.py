@@ -24,7 +24,7 @@ _EXCHANGE = 2
 
 def publish(
     sources: Sequence[Source],
-    to: Path,
+    to: str,
     baseline: str,
     campaigns: Mapping[str, Mapping[str, Any]],
     title: str | None = None,
@@ -35,26 +35,26 @@ def publish(
     Whoever reads the folder meanwhile sees the old one or the new one. Raises: UserError for rows that must not be
     mixed or hold nothing to show, and for a folder that holds anything but what this wrote before, unchanged.
     """
-    if "://" in str(to):
+    if "://" in to:
         raise UserError(f"--to {to}: expected a folder of this machine, to be copied to where it is shown")
-    to = to.expanduser().resolve()
+    place = Path(to).expanduser().resolve()
     try:
-        _refuse_foreign(to)
+        _refuse_foreign(place)
         found = findings(merged(sources), baseline)
-        to.parent.mkdir(parents=True, exist_ok=True)
-        staged = to.with_name(f"{STAGED}{to.name}-{uuid.uuid4().hex}")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        staged = place.with_name(f"{STAGED}{place.name}-{uuid.uuid4().hex}")
         staged.mkdir()
         try:
             files = write_site(found, staged, title=title, license=license, campaigns=list(campaigns.values()))
-            _refuse_foreign(to)
-            _take_place(staged, to)
+            _refuse_foreign(place)
+            _take_place(staged, place)
         finally:
             shutil.rmtree(staged, ignore_errors=True)
     except OSError as error:
         raise UserError(f"--to {to}: cannot be written ({explain(error)})") from error
     except ValueError as error:
         raise UserError(str(error)) from error
-    return {name: str(to / path.name) for name, path in files.items()}
+    return {name: str(place / path.name) for name, path in files.items()}
 
 
 def _refuse_foreign(to: Path) -> None:

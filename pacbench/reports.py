@@ -82,7 +82,7 @@ def publish(
     """
     from harness.publishing import publish as write
 
-    return write(sources(rows), Path(os.fspath(to)), baseline, campaigns(rows), title=title, license=license)
+    return write(sources(rows), os.fspath(to), baseline, campaigns(rows), title=title, license=license)
 
 
 def campaigns(rows: Rows) -> dict[str, dict[str, object]]:
