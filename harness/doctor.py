@@ -11,7 +11,6 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 from harness import hub, machine, packages
@@ -61,25 +60,25 @@ class Diagnosis:
 def diagnose() -> Diagnosis:
     """Look at everything. Takes some seconds: packages are imported, and Ray is started, in processes of their own."""
     core = [
-        *looked_at("python", _python),
-        *looked_at("program", _program),
-        *looked_at("packages", _packages),
+        *looked_at("python", python),
+        *looked_at("program", program),
+        *looked_at("packages", required_packages),
         *looked_at("processors", machine.processors),
         *looked_at("memory", machine.memory),
-        *looked_at("devices", _devices),
+        *looked_at("devices", devices),
         *looked_at("folders", machine.folders),
         *looked_at("limits", machine.limits),
     ]
     if not any(finding.name == "ray" and finding.state == "missing" for finding in core):
-        core += looked_at("ray starts", _ray)
-    features = [Feature("figures", "figures in reports", looked_at("fonts", _fonts))]
-    features.append(Feature("object stores", "campaigns at s3:// addresses", looked_at("s3", _buckets)))
-    features += _extras()
-    features.append(Feature("without a network", "models by their hub: names", looked_at("prefetched", _offline)))
+        core += looked_at("ray starts", ray_starts)
+    features = [Feature("figures", "figures in reports", looked_at("fonts", fonts))]
+    features.append(Feature("object stores", "campaigns at s3:// addresses", looked_at("s3", buckets)))
+    features += extras()
+    features.append(Feature("without a network", "models by their hub: names", looked_at("prefetched", offline)))
     return Diagnosis(tuple(core), tuple(features))
 
 
-def _python() -> Iterator[Finding]:
+def python() -> Iterator[Finding]:
     version = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     if sys.version_info < LEAST_PYTHON:
         yield Finding("python", "missing", version, "install Python {}.{} or newer".format(*LEAST_PYTHON))
@@ -89,7 +88,7 @@ def _python() -> Iterator[Finding]:
         yield Finding("system", "note", "not Linux: processes of a run that is killed may stay behind")
 
 
-def _program() -> Iterator[Finding]:
+def program() -> Iterator[Finding]:
     here = Path(__file__).resolve().parent.parent
     version = packages.installed(packages.NAME)
     if version is None:
@@ -102,11 +101,11 @@ def _program() -> Iterator[Finding]:
     yield Finding(packages.NAME, "note" if elsewhere else "ok", found)
 
 
-def _packages() -> Iterator[Finding]:
+def required_packages() -> Iterator[Finding]:
     yield from packages.check([one for one in packages.wanted() if one.extra is None], packages.pip())
 
 
-def _devices() -> Iterator[Finding]:
+def devices() -> Iterator[Finding]:
     told = json.loads(_said(DEVICES))
     if told["devices"]:
         names = ", ".join(f"{name} ({memory / 1e9:.0f} GB)" for name, memory in told["devices"])
@@ -119,7 +118,7 @@ def _devices() -> Iterator[Finding]:
         yield Finding("GPUs", "ok", "none; trials run on CPUs")
 
 
-def _ray() -> Iterator[Finding]:
+def ray_starts() -> Iterator[Finding]:
     command = [sys.executable, "-P", "-m", "harness.ray_probe"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=RAY_SECONDS, stdin=subprocess.DEVNULL)
@@ -140,7 +139,7 @@ def _ray() -> Iterator[Finding]:
     )
 
 
-def _fonts() -> Iterator[Finding]:
+def fonts() -> Iterator[Finding]:
     try:
         yield Finding("fonts", "ok", Path(_said(FONTS)).name)
     except subprocess.CalledProcessError as error:
@@ -149,7 +148,7 @@ def _fonts() -> Iterator[Finding]:
     yield Finding("browser", "ok", "none needed: figures are drawn without one")
 
 
-def _buckets() -> Iterator[Finding]:
+def buckets() -> Iterator[Finding]:
     try:
         _said(BUCKETS)
         yield Finding("s3", "ok", "in pyarrow")
@@ -159,15 +158,16 @@ def _buckets() -> Iterator[Finding]:
         )
 
 
-def _extras() -> Iterator[Feature]:
+def extras() -> Iterator[Feature]:
     """A feature for each extra of the program, and DeepSpeed, which may be installed without one."""
     declared: dict[str, list[packages.Wanted]] = {}
     try:
-        for one in packages.wanted():
-            if one.extra and one.extra not in NOT_FOR_USERS:
-                declared.setdefault(one.extra, []).append(one)
-    except metadata.PackageNotFoundError:
-        pass
+        wanted = packages.wanted()
+    except (OSError, ValueError, KeyError):  # no requirements, installed or in a checkout; said among the core's
+        wanted = []
+    for one in wanted:
+        if one.extra and one.extra not in NOT_FOR_USERS:
+            declared.setdefault(one.extra, []).append(one)
     declared.setdefault("deepspeed", [packages.Wanted("deepspeed", "", None)])
     for extra, required in sorted(declared.items()):
         command = packages.pip(extra) if required[0].extra else f"{sys.executable} -m pip install deepspeed ninja"
@@ -177,13 +177,13 @@ def _extras() -> Iterator[Feature]:
 
         findings = looked_at(extra, look)
         if extra == "deepspeed":
-            findings += looked_at("compiler", _compiler)
+            findings += looked_at("compiler", compiler)
         if extra == "wandb":
-            findings += looked_at("key", _key)
+            findings += looked_at("key", key)
         yield Feature(extra, KNOWN.get(extra, f"what the extra `{extra}` is for"), findings)
 
 
-def _compiler() -> Iterator[Finding]:
+def compiler() -> Iterator[Finding]:
     """What DeepSpeed builds its operation for talking between CPUs with, at its first start."""
     compiler = next(filter(None, map(shutil.which, (os.environ.get("CXX", "c++"), "g++", "clang++"))), None)
     yield _there("compiler", compiler, "a C++ compiler", "apt-get install g++")
@@ -202,12 +202,12 @@ def _there(name: str, where: str | None, what: str, cure: str) -> Finding:
     return Finding(name, "ok", where) if where else Finding(name, "missing", f"{what} is not found", cure)
 
 
-def _key() -> Iterator[Finding]:
+def key() -> Iterator[Finding]:
     given = "WANDB_API_KEY is set" if os.environ.get("WANDB_API_KEY") else "WANDB_API_KEY is not set"
     yield Finding("key", "ok", f"{given}; without a key, also none of `wandb login`, runs are written as files")
 
 
-def _offline() -> Iterator[Finding]:
+def offline() -> Iterator[Finding]:
     mode = os.environ.get("HF_HUB_OFFLINE", "")
     yield Finding("HF_HUB_OFFLINE", "ok", mode or "not set; tasks never ask the hub, only `pacbench prefetch` does")
     folder = os.environ.get(hub.VARIABLE, "")

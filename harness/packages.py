@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -15,6 +16,7 @@ from pathlib import Path
 from harness.finding import Finding
 
 NAME = "pacbench"
+HOME = Path(__file__).resolve().parent.parent
 MODULES = {"pillow": "PIL", "scikit-learn": "sklearn", "ray": "ray.tune"}
 """What to import of a package that is not called as it is."""
 SECONDS = 180.0
@@ -44,24 +46,34 @@ class Wanted:
 
 
 def wanted() -> list[Wanted]:
-    """Everything that the installed program declares; nothing where it is not installed."""
+    """Everything that the program declares, as it is installed or as its checkout says."""
+    texts: list[tuple[str, str | None]]
+    try:
+        texts = [(text, None) for text in metadata.requires(NAME) or ()]
+    except metadata.PackageNotFoundError:
+        texts = _declared()
     found = []
-    for text in metadata.requires(NAME) or ():
+    for text, extra in texts:
         parts = re.match(r"([\w.-]+)(?:\[[^\]]*\])?\s*([^;]*)(?:;.*extra\s*==\s*['\"]([\w-]+)['\"])?", text)
         if parts is not None:
-            found.append(Wanted(parts[1].lower(), parts[2].strip(), parts[3]))
+            found.append(Wanted(parts[1].lower(), parts[2].strip(), parts[3] or extra))
     return found
 
 
-def extras() -> list[str]:
-    """The extras that the installed program declares."""
-    return list(metadata.metadata(NAME).get_all("Provides-Extra") or ())
+def _declared() -> list[tuple[str, str | None]]:
+    """The requirements in pyproject.toml, each with its extra. Raises: OSError where there is none."""
+    project = tomllib.loads((HOME / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    optional = project["optional-dependencies"]
+    return [
+        *((text, None) for text in project["dependencies"]),
+        *((t, extra) for extra in optional for t in optional[extra]),
+    ]
 
 
 def pip(extra: str | None = None) -> str:
     """The command that installs this program, with an extra or without."""
     bracket = f"[{extra}]" if extra else ""
-    if folder := checkout():
+    if folder := checkout() or (HOME if installed(NAME) is None else None):
         constraints = folder / "constraints.txt"
         pinned = f"-c '{constraints}' " if constraints.is_file() else ""
         return f"{sys.executable} -m pip install {pinned}-e '{folder}{bracket}'"

@@ -148,7 +148,7 @@ def test_what_cannot_be_published_is_refused(rows, tmp_path, capsys):
         pb.publish(held.filter(pc.equal(held["stage"], "tune")), tmp_path / "site")
     other, place = tmp_path / "other.parquet", held.column_names.index("protocol")
     table.export(held.set_column(place, "protocol", pa.array([2] * len(held), pa.int32())), other)
-    assert main([*asked, str(other)]) == 2
+    assert main(["publish", str(rows), str(other), *asked[2:]]) == 2
     assert "not mixed: protocol" in capsys.readouterr().err
     assert os.listdir(tmp_path) == ["other.parquet"]
 
