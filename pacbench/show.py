@@ -18,7 +18,8 @@ WIDTH = 100
 def text(draw: Callable[[Console], None]) -> str:
     """What `draw` prints on a console, as plain text."""
     stream = io.StringIO()
-    draw(Console(file=stream, width=WIDTH, color_system=None, highlight=False, legacy_windows=False))
+    # In a notebook rich would print beside the stream, not to it.
+    draw(Console(file=stream, width=WIDTH, color_system=None, highlight=False, force_jupyter=False))
     return "\n".join(line.rstrip() for line in stream.getvalue().rstrip().splitlines())
 
 
@@ -45,13 +46,14 @@ def table(shown: Listing) -> str:
     align = ["right" if numeric else "left" for numeric in shown.numeric]
     cell = Markup('<{0} style="text-align:{1}">{2}</{0}>')
     head = Markup("").join(cell.format("th", *pair) for pair in zip(align, shown.columns, strict=True))
+    head = Markup("<thead><tr>{}</tr></thead>").format(head) if any(shown.columns) else Markup("")
     body = Markup("").join(
         Markup("<tr>{}</tr>\n").format(
             Markup("").join(cell.format("td", side, item.text) for side, item in zip(align, line, strict=True))
         )
         for line in shown.lines
     )
-    return Markup("<table><thead><tr>{}</tr></thead><tbody>\n{}</tbody></table>").format(head, body)
+    return Markup("<table>{}<tbody>\n{}</tbody></table>").format(head, body)
 
 
 def folded(words: str, inside: str) -> str:

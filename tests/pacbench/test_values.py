@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import html.parser
 import json
 from pathlib import Path
@@ -176,6 +177,18 @@ def test_values_are_tables_in_a_notebook(many):
     for value in (pb.leaderboard(hostile), pb.compare(hostile, HOSTILE[0], "fine_tuning")):
         assert "<script" not in value._repr_html_()
         assert shown(value)
+
+
+def test_text_is_text_in_a_notebook_too(made, monkeypatch, capsys):
+    """There a kernel makes itself known by this name, and rich prints to it instead of where it is told to."""
+
+    class ZMQInteractiveShell:
+        pass
+
+    before = repr(pb.leaderboard(made))
+    monkeypatch.setattr(builtins, "get_ipython", ZMQInteractiveShell, raising=False)
+    assert repr(pb.leaderboard(made)) == before
+    assert capsys.readouterr().out == ""
 
 
 def test_a_suite_from_a_dictionary_is_that_of_a_file(small_suite, tmp_path, monkeypatch):
