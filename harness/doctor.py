@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import hub, machine, packages
+from harness import hub, machine, requirements
 from harness.errors import PacbenchError
 from harness.finding import Feature, Finding, looked_at
 
@@ -40,6 +40,7 @@ KNOWN = {
     "transformers": "tasks on pretrained models of transformers, and `pacbench prefetch`",
     "wandb": "export to Weights & Biases",
     "deepspeed": "the engine for models that one device cannot hold",
+    "optuna": "the search of that name",
 }
 """What the extras of this program are for."""
 NOT_FOR_USERS = ("test", "docs", "all")
@@ -90,19 +91,22 @@ def python() -> Iterator[Finding]:
 
 def program() -> Iterator[Finding]:
     here = Path(__file__).resolve().parent.parent
-    version = packages.installed(packages.NAME)
+    version = requirements.installed(requirements.NAME)
     if version is None:
         yield Finding(
-            packages.NAME, "note", f"{here}, not installed as a package", f"{sys.executable} -m pip install -e '{here}'"
+            requirements.NAME,
+            "note",
+            f"{here}, not installed as a package",
+            f"{sys.executable} -m pip install -e '{here}'",
         )
         return
-    elsewhere = (folder := packages.checkout()) is not None and folder.resolve() != here
+    elsewhere = (folder := requirements.checkout()) is not None and folder.resolve() != here
     found = f"{version} from {here}" + (f"; {folder} is installed" if elsewhere else "")
-    yield Finding(packages.NAME, "note" if elsewhere else "ok", found)
+    yield Finding(requirements.NAME, "note" if elsewhere else "ok", found)
 
 
 def required_packages() -> Iterator[Finding]:
-    yield from packages.check([one for one in packages.wanted() if one.extra is None], packages.pip())
+    yield from requirements.check([one for one in requirements.wanted() if one.extra is None], requirements.pip())
 
 
 def devices() -> Iterator[Finding]:
@@ -160,20 +164,20 @@ def buckets() -> Iterator[Finding]:
 
 def extras() -> Iterator[Feature]:
     """A feature for each extra of the program, and DeepSpeed, which may be installed without one."""
-    declared: dict[str, list[packages.Wanted]] = {}
+    declared: dict[str, list[requirements.Wanted]] = {}
     try:
-        wanted = packages.wanted()
+        wanted = requirements.wanted()
     except (OSError, ValueError, KeyError):  # no requirements, installed or in a checkout; said among the core's
         wanted = []
     for one in wanted:
         if one.extra and one.extra not in NOT_FOR_USERS:
             declared.setdefault(one.extra, []).append(one)
-    declared.setdefault("deepspeed", [packages.Wanted("deepspeed", "", None)])
+    declared.setdefault("deepspeed", [requirements.Wanted("deepspeed", "", None)])
     for extra, required in sorted(declared.items()):
-        command = packages.pip(extra) if required[0].extra else f"{sys.executable} -m pip install deepspeed ninja"
+        command = requirements.pip(extra) if required[0].extra else f"{sys.executable} -m pip install deepspeed ninja"
 
-        def look(required: list[packages.Wanted] = required, command: str = command) -> Iterator[Finding]:
-            yield from packages.check(required, command)
+        def look(required: list[requirements.Wanted] = required, command: str = command) -> Iterator[Finding]:
+            yield from requirements.check(required, command)
 
         findings = looked_at(extra, look)
         if extra == "deepspeed":
@@ -231,4 +235,6 @@ def offline() -> Iterator[Finding]:
 def _said(program: str) -> str:
     """What a short program prints, in a process of its own. Raises: CalledProcessError, TimeoutExpired."""
     command = [sys.executable, "-P", "-c", program]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=packages.SECONDS).stdout.strip()
+    return subprocess.run(
+        command, check=True, capture_output=True, text=True, timeout=requirements.SECONDS
+    ).stdout.strip()

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
+
 from harness.errors import UserError
 from results.findings import findings
 from results.merging import Source, merged
@@ -40,7 +42,8 @@ def publish(
     place = Path(to).expanduser().resolve()
     try:
         _refuse_foreign(place)
-        found = findings(merged(sources), baseline)
+        rows = merged(sources)
+        found = findings(rows.filter(pc.invert(rows["exploratory"])), baseline)  # what was explored is on no board
         place.parent.mkdir(parents=True, exist_ok=True)
         staged = place.with_name(f"{STAGED}{place.name}-{uuid.uuid4().hex}")
         staged.mkdir()

@@ -31,6 +31,7 @@ class Plan:
     estimated_seconds_range: list[float]
     estimated_device_hours: float
     estimated_from: str
+    engine: str | None = None
     note: str | None = None
 
     def __repr__(self) -> str:
@@ -39,7 +40,7 @@ class Plan:
     def _draw(self, console: Console) -> None:
         from harness.commands_run import show_plan
 
-        show_plan(console, asdict(self) | {"note": self.note or "none"})
+        show_plan(console, {key: value for key, value in asdict(self).items() if value is not None})
 
     def _repr_html_(self) -> str:
         held = {key: value for key, value in asdict(self).items() if value is not None and key != "suite"}

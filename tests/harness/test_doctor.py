@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import doctor, hub, packages
+from harness import doctor, hub, requirements
 from harness.finding import looked_at
 
 HOME = Path(__file__).parents[2]
@@ -29,7 +29,7 @@ def test_a_machine_that_works(pacbench, tmp_path):
     found = json.loads(process.stdout)
     assert found["works"]
     core = {finding["name"]: finding for finding in found["core"]}
-    required = {one.package for one in packages.wanted() if one.extra is None}
+    required = {one.package for one in requirements.wanted() if one.extra is None}
     assert required <= set(core)
     assert {core[name]["state"] for name in (*required, "python", "ray starts", "temporary files")} == {"ok"}
     features = {feature["name"]: feature for feature in found["features"]}
