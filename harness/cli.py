@@ -9,8 +9,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from harness.commands_publish import add_publish
 from harness.errors import UserError
 from harness.foreign_arguments import add_import, add_rescore
+from harness.shadowed import refuse_shadowed_packages
 from harness.supervise import Child, supervised
 
 BAD_INPUT, INTERRUPTED = 2, 130
@@ -31,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _command(options: argparse.Namespace, child: Child | None = None) -> int:
     options.child = child
     try:
-        _refuse_shadowed_packages()
+        refuse_shadowed_packages()
         return _dispatch(options)
     except UserError as error:
         print(f"pacbench: {error}", file=sys.stderr)
@@ -71,6 +73,18 @@ def _dispatch(options: argparse.Namespace) -> int:
         from harness.commands_rescore import rescore_command
 
         return rescore_command(options)
+    if options.command == "completion":
+        from harness.commands_completion import completion_command
+
+        return completion_command(options)
+    if options.command == "doctor":
+        from harness.commands_doctor import doctor_command
+
+        return doctor_command(options)
+    if options.command == "publish":
+        from harness.commands_publish import publish_command
+
+        return publish_command(options)
     if options.command == "power":
         from harness import commands_power
 
@@ -139,7 +153,11 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("--candidate", required=True, metavar="M", help="label of the method in question")
     add.add_argument("--baseline", required=True, metavar="M", help="label it is compared with")
     add.add_argument("--margin", type=float, metavar="X", help="differences within ± X count as equivalent")
-    add.add_argument("--board", metavar="ROWS", help="published rows, a campaign or an exported .parquet file")
+    add.add_argument(
+        "--board",
+        metavar="ROWS",
+        help="published rows: `standard` or another board's name, a campaign or an exported .parquet file",
+    )
     _json(add)
 
     add = commands.add_parser("advise", help="which methods are not beaten under constraints, or that rows cannot say")
@@ -167,6 +185,13 @@ def parser() -> argparse.ArgumentParser:
     _wandb(add, "instead of FILE: rows and curves as runs of this project of Weights & Biases")
     add_import(commands)
     add_rescore(commands)
+    add_publish(commands)
+
+    add = commands.add_parser("doctor", help="what works here, what is missing for which feature, and how to get it")
+    _json(add)
+
+    add = commands.add_parser("completion", help="a script that completes commands and names in a shell")
+    add.add_argument("shell", metavar="SHELL", choices=("bash", "zsh", "fish"), help="bash, zsh or fish")
     return top
 
 
@@ -189,18 +214,6 @@ def _wandb(add: argparse.ArgumentParser, purpose: str) -> None:
 
 def _json(add: argparse.ArgumentParser) -> None:
     add.add_argument("--json", action="store_true", help="one JSON document on stdout")
-
-
-def _refuse_shadowed_packages() -> None:
-    """Raises: UserError if the current folder or PYTHONPATH puts another `methods` or `tasks` before ours."""
-    from importlib.util import find_spec
-
-    home = Path(__file__).resolve().parent.parent
-    for name in ("methods", "tasks", "results", "suites"):
-        spec = find_spec(name)
-        where = Path(spec.origin).resolve() if spec and spec.origin else None
-        if where is None or where.parent.parent != home:
-            raise UserError(f"package {name!r} is found at {where or 'nowhere'}, not in {home}; another one shadows it")
 
 
 if __name__ == "__main__":

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from argparse import Namespace
-from collections.abc import Sequence
 from typing import Any
 
-import pyarrow as pa
 from rich.console import Console
 from rich.markup import escape
 
 from harness.commands_results import read_rows, read_source
-from harness.errors import UserError, nearest
+from harness.judging import Compared, Ranking, board_source, compared, ranking
 from harness.terminal import json_text, show
 from results import display
-from results.beside import Beside, beside
-from results.compare import QUESTIONS, Comparison, compare
-from results.leaderboard import Leaderboard, Standing, leaderboard
+from results.beside import Beside
+from results.compare import QUESTIONS
+from results.leaderboard import Leaderboard, Standing
 from results.listing import cost_text, words
-from results.merging import JUDGED, Source
+from results.merging import JUDGED
 from results.pareto import GROUPS, Front
-from results.pivot import pivot
 from results.power import cannot_decide
-from results.sensitivity import Sensitivity, sensitivity
+from results.sensitivity import Sensitivity
 from results.verdicts import sentences
 
 ASKED = {"population": "Other tasks like these", "fixed": "These tasks, other seeds"}
@@ -32,25 +28,24 @@ ASKED = {"population": "Other tasks like these", "fixed": "These tasks, other se
 
 def leaderboard_command(options: Namespace) -> int:
     """Print the leaderboard over all target sizes."""
-    rows = read_rows(options.folders, JUDGED)
-    try:
-        grid = pivot(rows)
-        board, steadiness = leaderboard(grid), sensitivity(grid)
-    except ValueError as error:
-        raise UserError(str(error)) from error
+    found = ranking(read_rows(options.folders, JUDGED))
     if options.json:
-        print(json_text(dataclasses.asdict(board) | {"sensitivity": dataclasses.asdict(steadiness)}))
-        return 0
-    console = Console()
-    if not board.methods:
-        console.print("There are no final trials among these rows yet, so nothing is ranked.")
-        return 0
-    _show_board(console, board)
-    for front in board.pareto:
-        console.print(escape(_worth(front)))
-    if any(steadiness.first_of.values()):
-        console.print(escape(_owes(steadiness)))
+        print(json_text(dataclasses.asdict(found.board) | {"sensitivity": dataclasses.asdict(found.steadiness)}))
+    else:
+        show_ranking(Console(), found)
     return 0
+
+
+def show_ranking(console: Console, found: Ranking) -> None:
+    """A leaderboard as text, and what it owes to single tasks and methods."""
+    if not found.board.methods:
+        console.print("There are no final trials among these rows yet, so nothing is ranked.")
+        return
+    _show_board(console, found.board)
+    for front in found.board.pareto:
+        console.print(escape(worth(front)))
+    if any(found.steadiness.first_of.values()):
+        console.print(escape(_owes(found.steadiness)))
 
 
 def _show_board(console: Console, board: Leaderboard) -> None:
@@ -129,7 +124,7 @@ def _elo(standing: Standing) -> str:
     return f"{standing.elo:.0f} [{standing.elo_low:.0f}, {standing.elo_high:.0f}]"
 
 
-def _worth(front: Front) -> str:
+def worth(front: Front) -> str:
     """One sentence for each cost."""
     named = {g: [display.name(w.method, 24) for w in front.methods if w.group == g] for g in (*GROUPS, None)}
     said = f"Rank against {words(front.cost)}: on the front {', '.join(named['front']) or 'none'}"
@@ -150,55 +145,32 @@ def _owes(found: Sensitivity) -> str:
 
 def compare_command(options: Namespace) -> int:
     """Print the paired comparison of two methods, per target size and over all."""
-    if options.candidate == options.baseline:
-        raise UserError("--candidate and --baseline are the same method")
-    if options.margin is not None and not (math.isfinite(options.margin) and options.margin > 0):
-        raise UserError(f"--margin {options.margin}: expected a positive number")
-    rows = read_rows(options.folders, JUDGED)
-    try:
-        paired = _beside_board(rows, options) if options.board else None
-        rows = paired.rows if paired else rows
-        labels = {label or method for label, method in _pairs(rows, "label", "method") if label or method}
-        if paired is None or not paired.unpaired:
-            for option, label in (("--candidate", options.candidate), ("--baseline", options.baseline)):
-                if label not in labels:
-                    raise UserError(f"{option} {label}: no rows with that label; {nearest(label, labels)}")
-        none_left = {options.candidate, options.baseline} - labels
-        records = [] if none_left else compare(rows, options.baseline, [options.candidate], options.margin)
-    except ValueError as error:
-        raise UserError(str(error)) from error
+    own = [read_source(address, JUDGED) for address in options.folders]
+    board = board_source(options.board) if options.board else None
+    found = compared(own, options.candidate, options.baseline, options.margin, board)
     if options.json:
-        more = {} if paired is None else {"trials": paired.trials, "unpaired": paired.unpaired}
-        print(json_text([dataclasses.asdict(record) | more for record in records]))
-    console = Console(stderr=options.json)
-    if paired is not None:
-        _show_pairing(console, paired)
-    compared = any(record.tasks for record in records)
-    if not compared:
-        console.print(escape(_nothing(options, paired)))
-    elif not options.json:
-        _show_comparison(console, records, options)
-    return 0 if compared else 1
+        more = {} if found.paired is None else {"trials": found.paired.trials, "unpaired": found.paired.unpaired}
+        print(json_text([dataclasses.asdict(record) | more for record in found.records]))
+    show_compared(Console(stderr=options.json), found, tables=not options.json)
+    return 0 if found.says_something else 1
 
 
-def _nothing(options: Namespace, paired: Beside | None) -> str:
+def show_compared(console: Console, found: Compared, tables: bool = True) -> None:
+    """A comparison as text: how it pairs with a board, the verdict, and if asked the tables behind it."""
+    if found.paired is not None:
+        _show_pairing(console, found.paired)
+    if not found.says_something:
+        console.print(escape(nothing(found)))
+    elif tables:
+        _show_comparison(console, found)
+
+
+def nothing(found: Compared) -> str:
     """Why there is nothing to say about these two methods."""
-    candidate, baseline = display.name(options.candidate, 30), display.name(options.baseline, 30)
-    if paired is not None:
+    candidate, baseline = display.name(found.candidate, 30), display.name(found.baseline, 30)
+    if found.paired is not None:
         return f"Nothing is compared: no trial of {candidate} pairs with one of {baseline}."
     return f"Nothing is compared: {candidate} and {baseline} share no seed of a task and size that enters averages."
-
-
-def _pairs(rows: pa.Table, first: str, second: str) -> list[tuple[Any, Any]]:
-    distinct = rows.group_by([first, second]).aggregate([])
-    return list(zip(distinct[first].to_pylist(), distinct[second].to_pylist(), strict=True))
-
-
-def _beside_board(rows: pa.Table, options: Namespace) -> Beside:
-    sources = [read_source(address, JUDGED) for address in options.folders]
-    configs = sources[0].tuning_configs if len(sources) == 1 else None
-    own = Source(" ".join(options.folders), rows, configs)
-    return beside(own, read_source(options.board, JUDGED), options.candidate, options.baseline)
 
 
 def _show_pairing(console: Console, paired: Beside) -> None:
@@ -212,9 +184,9 @@ def _show_pairing(console: Console, paired: Beside) -> None:
         console.print(escape(f"The board's rows count for {names}, not those given beside it."))
 
 
-def _show_comparison(console: Console, records: Sequence[Comparison], options: Namespace) -> None:
-    candidate, baseline = display.name(options.candidate, 30), display.name(options.baseline, 30)
-    console.print(escape(_headline(records[0], candidate, baseline)))
+def _show_comparison(console: Console, found: Compared) -> None:
+    records = found.records
+    console.print(escape(headline(found)))
     for question in QUESTIONS:
         mine = [record for record in records if record.question == question]
         lines = [
@@ -241,8 +213,10 @@ def _unit(unit: str) -> str:
     return "normalised score" if unit == "normalised" else display.name(unit, 30)
 
 
-def _headline(record: Comparison, candidate: str, baseline: str) -> str:
+def headline(found: Compared) -> str:
     """The verdict over all sizes for other tasks, with what it rests on."""
+    record = found.records[0]
+    candidate, baseline = display.name(found.candidate, 30), display.name(found.baseline, 30)
     joint = {"better": "than", "worse": "than", "equivalent": "to"}.get(record.verdict)
     said = (
         f"{candidate} is {record.verdict} {joint} {baseline}" if joint else f"{candidate} against {baseline}: undecided"

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-import tempfile
 import time
 import warnings
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -29,10 +28,9 @@ from harness.terminal import json_text, show
 from results import table as tables
 from results.merging import Source, merged
 from results.parquet import conform
-from results.place import Place, explain, write_durably
+from results.place import Place, explain
 from results.repeats import COLUMNS as COMPARED
-from results.repeats import differing
-from results.report import write_report
+from results.repeats import Repeat, differing
 from results.schema import IDENTITY, SCHEMA, SCHEMA_VERSION
 
 STATUS = (*COMPARED, "stage", "reason")
@@ -96,28 +94,48 @@ def read_rows(addresses: Sequence[str | Place], columns: Sequence[str] = tuple(S
         raise UserError(str(error)) from error
 
 
-def status_command(options: Namespace) -> int:
-    """Print counts by status and cell, and what is missing."""
-    record = read_record(open_place(options.folder))
-    attempts = read_attempts([options.folder], STATUS)
+@dataclass(frozen=True)
+class State:
+    """What a campaign holds and lacks, and the run that works on it, if any, with whether that is alive.
+
+    ``document`` is what `status --json` prints.
+    """
+
+    document: dict[str, Any]
+    repeats: list[Repeat]
+    running: tuple[heartbeat.Beat, bool] | None
+
+
+def state(address: str | Place) -> State:
+    """The state of a campaign. Raises: UserError for a folder without campaign, or one that cannot be read."""
+    folder = open_place(address)
+    record = read_record(folder)
+    attempts = read_attempts([folder], STATUS)
     try:
         document = status(record, tables.latest(attempts))
     except (KeyError, TypeError) as error:
-        raise UserError(f"{options.folder}: campaign.json is damaged ({error!r})") from error
+        raise UserError(f"{address}: campaign.json is damaged ({error!r})") from error
     repeats = differing(attempts)
     document["not_deterministic"] = [dataclasses.asdict(repeat) for repeat in repeats]
-    running = heartbeat.read(open_place(options.folder))
+    running = heartbeat.read(folder)
     document["running"] = None if running is None else {**dataclasses.asdict(running[0]), "alive": running[1]}
+    return State(document, repeats, running)
+
+
+def status_command(options: Namespace) -> int:
+    """Print counts by status and cell, and what is missing."""
+    found = state(options.folder)
     if options.json:
-        print(json_text(document))
-        return 0
-    console = Console()
-    counts = ", ".join(f"{count} {name}" for name, count in document["counts"].items()) or "nothing committed"
-    if document["planned"] is None:
-        console.print(escape(f"{document['suite']}: rows that were {document['origin']}; {counts}"))
+        print(json_text(found.document))
     else:
-        missing = "complete" if document["complete"] else f"{document['missing']} missing"
-        console.print(f"{escape(document['suite'])}: {document['planned']} trials planned; {counts}; {missing}")
+        show_state(Console(), found)
+    return 0
+
+
+def show_state(console: Console, found: State) -> None:
+    """The state of a campaign as text."""
+    document = found.document
+    console.print(escape(summary(document)))
     open_cells = [cell for cell in document["cells"] if cell["missing"] or set(cell["counts"]) - {"done"}]
     if open_cells:
         lines = [
@@ -134,11 +152,19 @@ def status_command(options: Namespace) -> int:
         show(console, ["stage", "task", "method", "n", "missing", "committed"], lines)
     for reason, count in document["reasons"].items():
         console.print(f"{count} x {escape(reason)}", style="red")
-    for repeat in repeats:
+    for repeat in found.repeats:
         console.print(escape(str(repeat)), style="red")
-    if running is not None:
-        _show_running(console, *running)
-    return 0
+    if found.running is not None:
+        _show_running(console, *found.running)
+
+
+def summary(document: dict[str, Any]) -> str:
+    """The state of a campaign in one sentence."""
+    counts = ", ".join(f"{count} {name}" for name, count in document["counts"].items()) or "nothing committed"
+    if document["planned"] is None:
+        return f"{document['suite']}: rows that were {document['origin']}; {counts}"
+    missing = "complete" if document["complete"] else f"{document['missing']} missing"
+    return f"{document['suite']}: {document['planned']} trials planned; {counts}; {missing}"
 
 
 def _show_running(console: Console, beat: heartbeat.Beat, alive: bool) -> None:
@@ -207,11 +233,9 @@ def status(record: dict[str, Any], rows: pa.Table) -> dict[str, Any]:
 
 def report_command(options: Namespace) -> int:
     """Write the report and print where it is: 1 if it refuses to mix the campaigns, and says why."""
-    sources, refusal = [read_source(address) for address in options.folders], None
-    try:
-        rows = merged(sources)
-    except ValueError as error:
-        rows, refusal = pa.concat_tables([source.rows for source in sources]), str(error)
+    from harness.reporting import write  # with what draws figures, which the other commands do not need
+
+    sources = [read_source(address) for address in options.folders]
     campaigns = [address for address in options.folders if not Path(address).is_file()]
     records = [read_record(open_place(address)) for address in campaigns]
     if not options.out and options.folders[0] not in campaigns:
@@ -219,30 +243,12 @@ def report_command(options: Namespace) -> int:
     folder = open_place(options.out) if options.out else open_place(options.folders[0]) / "report"
     if not options.out and isinstance(folder, Path) and folder.is_symlink():
         raise UserError(f"{folder} is a link to {folder.resolve()}; say --out {folder.resolve()} if you mean that")
-    try:
-        with _local(folder) as local:
-            written = write_report(rows, local, baseline=options.baseline, campaigns=records, refusal=refusal)
-    except OSError as error:
-        raise UserError(f"--out {folder}: cannot be written ({explain(error)})") from error
-    except ValueError as error:
-        raise UserError(str(error)) from error
-    for path in written.values():
-        print(folder / path.name)
-    if refusal is not None:
-        print(f"pacbench: the report compares nothing: {refusal}", file=sys.stderr)
-    return 0 if refusal is None else 1
-
-
-@contextmanager
-def _local(folder: Place) -> Iterator[Path]:
-    """A folder to write to; what it holds at the end of the block goes to the object store, if `folder` is in one."""
-    if isinstance(folder, Path):
-        yield folder
-        return
-    with tempfile.TemporaryDirectory(prefix="pacbench-report-") as local:
-        yield Path(local)
-        for path in Path(local).iterdir():
-            write_durably(folder / path.name, path.read_bytes())
+    written = write(sources, folder, options.baseline, records)
+    for path in written.files.values():
+        print(path)
+    if written.refusal is not None:
+        print(f"pacbench: the report compares nothing: {written.refusal}", file=sys.stderr)
+    return 0 if written.refusal is None else 1
 
 
 def export_command(options: Namespace) -> int:

@@ -86,13 +86,18 @@ def suite_file(named: str) -> Path:
 def load_suite(named: str, settings: list[str]) -> Suite:
     """The suite of that name or path, with `--set` settings applied. Raises: UserError."""
     path = suite_file(named)
-    raw = suites.read_toml(path)
-    suites.override(raw, settings)
     where = f"suite {named}" if named in known_suites() else str(path)
-    suite = suites.parse(raw, where, path.parent, known_methods(), known_tasks())
-    plan.check(suite)
+    suite = make_suite(suites.read_toml(path), where, path.parent, settings)
     for reason in suite.left_out:
         print(f"pacbench: {reason}", file=sys.stderr)
+    return suite
+
+
+def make_suite(raw: dict[str, Any], where: str, folder: Path, settings: list[str]) -> Suite:
+    """The suite of a file's content, with `--set` settings applied to it in place. Raises: UserError."""
+    suites.override(raw, settings)
+    suite = suites.parse(raw, where, folder, known_methods(), known_tasks())
+    plan.check(suite)
     return suite
 
 
@@ -109,13 +114,33 @@ def list_command(options: Namespace) -> int:
 
 
 def plan_command(options: Namespace) -> int:
-    """Print what would run, and about how long: from earlier rows (`--from`), or a few steps of each task's network."""
-    suite = load_suite(options.suite, options.set)
+    """Print what would run, and about how long."""
+    document, note = forecast(load_suite(options.suite, options.set), options.earlier)
+    if note is not None:
+        print(f"pacbench: {note}", file=sys.stderr)
+    if options.json:
+        print(json.dumps(document, indent=1))
+        return 0
+    show_plan(Console(), document)
+    return 0
+
+
+def show_plan(console: Console, document: dict[str, Any]) -> None:
+    """What would run, as a table of text."""
+    lines = [(key, "", _text(value)) for key, value in document.items() if key != "suite"]
+    _print(console, f"plan of {document['suite']}", lines)
+
+
+def forecast(suite: Suite, earlier: str | None = None) -> tuple[dict[str, Any], str | None]:
+    """What would run, and about how long: from earlier rows, or a few steps of each task's network.
+
+    Returns the document that `plan --json` prints, and why it is not from the earlier rows where it is not.
+    """
     tune = plan.tune_trials(suite)
     final = plan.final_trials(suite, {cell: cell.entrant.method for cell in plan.cells(suite)})
     sources = plan.source_packs([*tune, *final])
     workers = max(1, int(len(os.sched_getaffinity(0)) // ((suite.resources.cpus or 1) * suite.engine.ranks)))
-    document: dict[str, object] = {
+    document: dict[str, Any] = {
         "suite": suite.name,
         "tasks": [task.id for task in suite.tasks],
         "methods": [entrant.label for entrant in suite.entrants],
@@ -128,13 +153,13 @@ def plan_command(options: Namespace) -> int:
         "packs": len(plan.packs(tune)) + len(plan.packs(final)) + len(sources),
         "can_decide": decides(len({t.name for t in suite.tasks if not t.negative_control}), len(suite.entrants)),
     }
-    estimated = None
-    if options.earlier is not None:
-        estimated, unknown = from_rows(*_earlier(options.earlier), [*tune, *final])
+    estimated, note = None, None
+    if earlier is not None:
+        estimated, unknown = from_rows(*_earlier(earlier), [*tune, *final])
         if unknown:
             estimated = None
             kinds = sorted({f"{trial.task.id} with {trial.label}" for trial in unknown})
-            print(f"pacbench: --from {options.earlier}: no rows of {kinds[0]}; calibrating instead", file=sys.stderr)
+            note = f"--from {earlier}: no rows of {kinds[0]}; calibrating instead"
     estimated = estimated or _calibrated(suite, [*tune, *final], sources, workers)
     document |= {
         "estimated_seconds": round(estimated.seconds, 1),
@@ -142,20 +167,12 @@ def plan_command(options: Namespace) -> int:
         "estimated_device_hours": round(estimated.device_seconds / 3600, 4),
         "estimated_from": estimated.source,
     }
-    if options.json:
-        print(json.dumps(document, indent=1))
-        return 0
-    _print(
-        Console(),
-        f"plan of {suite.name}",
-        [(key, "", _text(value)) for key, value in document.items() if key != "suite"],
-    )
-    return 0
+    return document, note
 
 
 def _earlier(address: str) -> tuple[pa.Table, datetime | None]:
     """The rows of an earlier campaign, and when it was created if it says so. Raises: UserError."""
-    from harness.commands_results import read_rows  # with what it needs to draw reports, which plan and run do not
+    from harness.commands_results import read_rows  # which plan and run do not need
 
     rows = read_rows([address])
     try:

@@ -45,6 +45,7 @@ from results.verdicts import (
 )
 
 TEMPLATES = Path(__file__).parent / "templates"
+TITLE = "Which transfer method, and how sure?"
 PAGES = ("report.html", "report.md", "report.tex")
 ORDER = (
     *("score-by-size", "difference-over-tasks", "difference-by-task", "leaderboard", "critical-difference"),
@@ -62,7 +63,7 @@ def write_report(
     folder: str | Path,
     *,
     baseline: str = "fine_tuning",
-    title: str = "Which transfer method, and how sure?",
+    title: str = TITLE,
     campaigns: Sequence[Mapping[str, Any]] = (),
     refusal: str | None = None,
 ) -> dict[str, Path]:
@@ -72,14 +73,20 @@ def write_report(
     in any order give the same bytes. Rows that cannot be compared give a page that says why; ``refusal`` says why they
     must not be mixed, where that is known beforehand.
     """
+    return write_pages(findings(rows, baseline, refusal), folder, title=title, campaigns=campaigns)
+
+
+def write_pages(
+    found: Findings, folder: str | Path, *, title: str = TITLE, campaigns: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Path]:
+    """The same from findings, for who has them already."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    found = findings(rows, baseline, refusal)
     facts = _facts(found, title, campaigns)
     paths = {name: folder / name for name in (*PAGES, "leaderboard.csv", "leaderboard.parquet")}
     for name in PAGES:
         staged = folder / f".tmp-{name}"
-        staged.write_text(_environment(html=name.endswith(".html")).get_template(f"{name}.j2").render(facts), "utf-8")
+        staged.write_text(environment(html=name.endswith(".html")).get_template(f"{name}.j2").render(facts), "utf-8")
         staged.replace(paths[name])
     standings = board_table(found.boards)
     export(spreadsheet_safe(standings), paths["leaderboard.csv"])
@@ -87,7 +94,7 @@ def write_report(
     return paths
 
 
-def _environment(html: bool) -> jinja2.Environment:
+def environment(html: bool) -> jinja2.Environment:
     """Templates that escape every value for HTML, or offer the filters that do so for Markdown."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),

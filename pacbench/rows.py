@@ -1,0 +1,87 @@
+"""Rows as Arrow tables: of campaigns, of files, of published boards, or as a table that the caller has."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+import pyarrow as pa
+
+from harness.commands_results import read_rows, read_source
+from harness.errors import UserError, nearest
+from results import table as tables
+from results.boards import boards
+from results.merging import Source
+from results.parquet import conform
+from results.schema import IDENTITY, SCHEMA
+
+if TYPE_CHECKING:
+    from pacbench.campaigns import Campaign
+
+One: TypeAlias = "str | os.PathLike[str] | Campaign | pa.Table"
+Rows: TypeAlias = "One | Sequence[One]"
+"""Where rows come from: a campaign's folder or `s3://` address, a Parquet file that `pacbench export` wrote, what
+`pacbench.run` returned, a table with the columns of rows, or several of these."""
+
+
+def read(rows: Rows) -> pa.Table:
+    """The rows of one or several campaigns, one for each trial, under the row schema (docs/python.md).
+
+    Raises: UserError for a folder without campaign, or campaigns whose rows must not be mixed.
+    """
+    found = sources(rows)
+    return found[0].rows if len(found) == 1 else merged_rows(found)
+
+
+def board(name: str = "standard") -> pa.Table:
+    """The rows of a published board that comes with the program. Raises: UserError for an unknown name."""
+    known = boards()
+    if name not in known:
+        raise UserError(f"no published board is named {name!r}; {nearest(str(name), known)}")
+    return read_rows([known[name]])
+
+
+def sources(rows: Rows, columns: Sequence[str] = tuple(SCHEMA.names)) -> list[Source]:
+    """The rows of each place, with its name. Raises: UserError."""
+    several = [*rows] if isinstance(rows, Sequence) and not isinstance(rows, str) else [rows]
+    if not several:
+        raise UserError("no rows are given; expected a campaign's folder, or a table of rows")
+    return [_source(one, number, columns) for number, one in enumerate(several, start=1)]
+
+
+def merged_rows(found: Sequence[Source]) -> pa.Table:
+    """The rows of all sources as one table. Raises: UserError where they must not be mixed."""
+    from results.merging import merged
+
+    try:
+        return merged(found)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def address(one: One) -> str | None:
+    """Where rows lie; None for a table."""
+    if isinstance(one, pa.Table):
+        return None
+    return os.fspath(one) if isinstance(one, str | os.PathLike) else str(one.folder)
+
+
+def _source(one: One, number: int, columns: Sequence[str]) -> Source:
+    if isinstance(one, pa.Table):
+        return Source(f"table {number}", tables.latest(_conformed(one, number).select(list(columns))))
+    if not isinstance(one, str | os.PathLike) and not hasattr(one, "folder"):
+        raise UserError(f"rows {number}: {one!r}; expected a campaign's folder, a .parquet file or a pyarrow.Table")
+    where = address(one)
+    assert where is not None
+    return read_source(where, columns)
+
+
+def _conformed(rows: pa.Table, number: int) -> pa.Table:
+    lacking = [name for name in IDENTITY if name not in rows.column_names or rows[name].null_count]
+    if lacking:
+        raise UserError(f"table {number}: rows without {', '.join(lacking)}; expected the columns of pacbench.read()")
+    try:
+        return tables.ordered(tables.distinct(conform(rows)))
+    except (pa.ArrowException, ValueError) as error:
+        raise UserError(f"table {number}: not rows of this program ({error})") from error
