@@ -54,11 +54,15 @@ def _dispatch(options: argparse.Namespace) -> int:
             from harness.embedded import Embedded
 
             options.ray_here = Embedded(options.child.scratch)
-    if options.command in ("list", "plan", "run"):
+    if options.command in ("plan", "run"):
         from harness import commands_run
 
-        known = {"list": commands_run.list_command, "plan": commands_run.plan_command, "run": commands_run.run_command}
+        known = {"plan": commands_run.plan_command, "run": commands_run.run_command}
         return known[options.command](options)
+    if options.command == "list":
+        from harness.commands_list import list_command
+
+        return list_command(options)
     if options.command == "import":
         from harness.commands_import import import_command
 
@@ -98,8 +102,9 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="pacbench", description="Fair comparison of transfer-learning methods.")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    add = commands.add_parser("list", help="methods, tasks and suites that can be named")
+    add = commands.add_parser("list", help="methods, tasks and suites that can be named, and where they come from")
     add.add_argument("what", nargs="?", choices=("methods", "tasks", "suites"))
+    _json(add)
 
     add = commands.add_parser("plan", help="what a suite would run, and about how long; runs nothing")
     _suite(add)

@@ -17,7 +17,8 @@ from harness.cluster import Request, everywhere, on_node, slots
 from harness.desk import Desk
 from harness.errors import UserError
 from harness.heartbeat import Heartbeat
-from harness.plan import Trial
+from harness.packages import plugins_of
+from harness.plan import Trial, used
 from harness.progress import Progress
 from harness.record import RECORD
 from harness.recovery import Job
@@ -33,7 +34,8 @@ def terms(campaign: Campaign, asked: Request) -> Terms:
     """What every worker must agree with."""
     folder = campaign.folder.resolve()
     versions = provenance.versions() | provenance.arithmetic()
-    return Terms(folder, (folder / RECORD).read_bytes(), versions, asked, alone=slots(asked) == 1)
+    record, alone = (folder / RECORD).read_bytes(), slots(asked) == 1
+    return Terms(folder, record, versions, asked, alone, plugins_of(*used(campaign.suite)))
 
 
 def check_nodes(campaign: Campaign, asked: Request) -> None:

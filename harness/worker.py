@@ -14,7 +14,7 @@ import ray
 import torch
 from ray import tune
 
-from harness import note, provenance
+from harness import note, packages, provenance
 from harness import trial as trials
 from harness.cluster import Request, nodes
 from harness.curves import commit_curves
@@ -22,6 +22,7 @@ from harness.desk import Worker
 from harness.engines.allocator import keep_freed_memory
 from harness.errors import UserError
 from harness.ledger import Ledger
+from harness.packages import Plugin
 from harness.predictions import commit_predictions
 from harness.record import RECORD
 from harness.recovery import Job
@@ -35,7 +36,8 @@ POLL_SECONDS = 0.1
 class Terms:
     """What the driver asks of a worker before it may run anything.
 
-    record: the campaign's campaign.json; versions: of the driver; alone: a worker has its node to itself.
+    record: the campaign's campaign.json; versions: of the driver; alone: a worker has its node to itself; plugins:
+    methods and tasks of installed packages that the campaign uses.
     """
 
     folder: Place
@@ -43,6 +45,7 @@ class Terms:
     versions: dict[str, str]
     asked: Request
     alone: bool
+    plugins: tuple[Plugin, ...] = ()
 
 
 class Renewed(Exception):  # noqa: N818 - an end, not an error
@@ -120,6 +123,9 @@ def unfit(terms: Terms) -> str | None:
     for name, version in terms.versions.items():
         if mine.get(name) != version:
             return f"{name} is {mine.get(name, 'not there')}, where the command runs it is {version}"
+    for plugin in terms.plugins:
+        if wrong := packages.difference(plugin):
+            return wrong
     try:
         record = (terms.folder / RECORD).read_bytes()
     except OSError as error:
