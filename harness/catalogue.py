@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from harness.errors import UserError, message, nearest
-from harness.packages import BUILT_IN, GROUPS, Package, declared, package_of_entry, unreadable
+from harness.packages import BUILT_IN, GROUPS, Package, declared, package_of_entry
 
 V = TypeVar("V")
 
@@ -103,7 +103,7 @@ def classes(what: str, own: Mapping[str, type[V]], check: Callable[[Any, str], N
     """
     kind = what.removesuffix("s")
     offers = [Offer(name, cls, BUILT_IN) for name, cls in own.items()]
-    skipped = _damaged(kind)
+    skipped: list[Skipped] = []
     for entry in declared(GROUPS[what]):
         package = package_of_entry(entry)
         try:
@@ -122,7 +122,7 @@ def suite_files() -> Catalogue[Path]:
     """The suite files that come with the program, and those of installed packages."""
     own = sorted(Path(str(resources.files("suites"))).glob("*.toml"))
     offers = [Offer(path.stem, path, BUILT_IN) for path in own]
-    skipped = _damaged("suite")
+    skipped: list[Skipped] = []
     for entry in declared(GROUPS["suites"]):
         package = package_of_entry(entry)
         try:
@@ -154,7 +154,3 @@ def _suites_of(offered: Any, where: str) -> list[Path]:
     except (AttributeError, OSError, TypeError, ValueError):
         pass
     raise UserError(f"{where} is neither a package or folder of suite files (*.toml) nor one such file on disk")
-
-
-def _damaged(kind: str) -> list[Skipped]:
-    return [Skipped(kind, "?", Package(name, ""), "its entry points cannot be read") for name in unreadable()]

@@ -63,6 +63,17 @@ def _dispatch(options: argparse.Namespace) -> int:
         from harness.commands_list import list_command
 
         return list_command(options)
+    if options.command == "new":
+        from harness.commands_new import new_command
+
+        return new_command(options)
+    if options.command == "check":
+        from harness.engines.allocator import round_alike
+
+        round_alike()  # before torch is loaded, as in the workers
+        from harness.commands_check import check_command
+
+        return check_command(options)
     if options.command == "import":
         from harness.commands_import import import_command
 
@@ -104,6 +115,17 @@ def parser() -> argparse.ArgumentParser:
 
     add = commands.add_parser("list", help="methods, tasks and suites that can be named, and where they come from")
     add.add_argument("what", nargs="?", choices=("methods", "tasks", "suites"))
+    _json(add)
+
+    add = commands.add_parser("new", help="write a package with a method or task, to be changed")
+    add.add_argument("kind", choices=("method", "task"))
+    add.add_argument("name", metavar="NAME", help="its name in suites: small letters, digits, underscores")
+    add.add_argument("--out", metavar="FOLDER", help="where to write (default: ./pacbench-NAME)")
+
+    add = commands.add_parser("check", help="try what a method or task promises, and say what to mend")
+    add.add_argument("kind", choices=("method", "task"))
+    add.add_argument("name", metavar="NAME", help="a name from `pacbench list`, or a .py file with one class")
+    add.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a hyper-parameter or parameter")
     _json(add)
 
     add = commands.add_parser("plan", help="what a suite would run, and about how long; runs nothing")

@@ -41,35 +41,8 @@ class Plugin:
 
 
 def declared(group: str) -> list[metadata.EntryPoint]:
-    """The entry points of a group; of a package installed twice those that Python would import.
-
-    One package whose entry points cannot be read must not hide those of the others.
-    """
-    try:
-        return list(metadata.entry_points(group=group))
-    except Exception:  # noqa: BLE001 - a damaged file of any package
-        return [entry for entries in _by_package().values() for entry in entries or () if entry.group == group]
-
-
-def unreadable() -> list[str]:
-    """The packages whose entry points cannot be read."""
-    try:
-        metadata.entry_points()
-    except Exception:  # noqa: BLE001 - a damaged file of any package
-        return [name for name, entries in _by_package().items() if entries is None]
-    return []
-
-
-def _by_package() -> dict[str, list[metadata.EntryPoint] | None]:
-    """The entry points of every package, one after the other; None where they cannot be read."""
-    found: dict[str, list[metadata.EntryPoint] | None] = {}
-    for package in metadata.distributions():
-        try:
-            found.setdefault(package.name, None)
-            found[package.name] = found[package.name] or list(package.entry_points)
-        except Exception:  # noqa: BLE001 - a damaged file of any package
-            continue
-    return found
+    """The entry points of a group; of a package installed twice those that Python would import."""
+    return list(metadata.entry_points(group=group))
 
 
 def package_of_entry(entry: metadata.EntryPoint) -> Package:

@@ -16,17 +16,25 @@ With a task: TASK_CHECKS and TaskUnderTest. A check raises an AssertionError tha
 """
 
 from harness.contract.check import Check, Fault, Finding, NotChecked
-from harness.contract.method import METHOD_CHECKS, MethodUnderTest
+from harness.contract.method import METHOD_CHECKS
+from harness.contract.method_under_test import MethodUnderTest
 from harness.contract.problem import TinyProblem, tiny_problem, tiny_problems
+from harness.contract.rehearsal import Rehearsal, rehearse
+from harness.contract.task import TASK_CHECKS
+from harness.contract.task_under_test import TaskUnderTest
 
 __all__ = [
     "METHOD_CHECKS",
+    "TASK_CHECKS",
     "Check",
     "Fault",
     "Finding",
     "MethodUnderTest",
     "NotChecked",
+    "Rehearsal",
+    "TaskUnderTest",
     "TinyProblem",
+    "rehearse",
     "tiny_problem",
     "tiny_problems",
 ]

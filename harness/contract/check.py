@@ -19,7 +19,7 @@ S = TypeVar("S")
 State = Literal["ok", "fault", "not checked", "hint"]
 
 
-class Fault(AssertionError):
+class Fault(AssertionError):  # noqa: N818 - what is found, and it ends a test like any assertion
     """A broken promise. what: seen, and where; mend: what to do about it."""
 
     def __init__(self, what: str, mend: str) -> None:

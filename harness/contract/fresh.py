@@ -1,4 +1,4 @@
-"""What another process makes of a method or task: pickled as it is sent to workers, and run where nothing ran before."""
+"""What another process makes of a method or task: pickled as for workers, and run where nothing ran before."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ class NotThere(Exception):  # noqa: N818 - the caller says what that means
 
 
 def sent(thing: Any) -> Any:
-    """What a worker gets: classes of modules by name, those of a suite's files by value. Raises: what pickling does."""
+    """What a worker gets: classes of modules by name, those of a suite's files by value. Raises: what pickling does.
+
+    By value it is only written: to read it here would put other functions into the class that it came from.
+    """
     if not type(thing).__module__.startswith("pacbench_file_"):
         return pickle.loads(pickle.dumps(thing))
     from ray import cloudpickle  # slow, and needed for a file's class only
@@ -33,9 +36,10 @@ def sent(thing: Any) -> Any:
     module = sys.modules[type(thing).__module__]
     cloudpickle.register_pickle_by_value(module)  # type: ignore[no-untyped-call]
     try:
-        return cloudpickle.loads(cloudpickle.dumps(thing))  # type: ignore[no-untyped-call]
+        cloudpickle.dumps(thing)  # type: ignore[no-untyped-call]
     finally:
         cloudpickle.unregister_pickle_by_value(module)  # type: ignore[no-untyped-call]
+    return thing
 
 
 def results(things: Sequence[Any], kind: str) -> list[dict[str, Any]]:
@@ -68,7 +72,7 @@ def _reference(thing: Any, kind: str) -> dict[str, Any]:
     if "<locals>" in cls.__qualname__:
         raise NotThere(f"class {cls.__qualname__} is defined inside a function")
     fields = {field.name: getattr(thing, field.name) for field in dataclasses.fields(thing)}
-    asked = {"kind": kind, "module": cls.__module__, "class": cls.__qualname__, "fields": fields}
+    asked: dict[str, Any] = {"kind": kind, "module": cls.__module__, "class": cls.__qualname__, "fields": fields}
     if cls.__module__.startswith("pacbench_file_"):
         asked["file"] = sys.modules[cls.__module__].__file__
     return asked

@@ -30,6 +30,9 @@ NUMBERS = (0, 1)
 """Two problems of each kind are of one structure, with other networks and other examples."""
 
 
+RECIPE = Recipe(learning_rate=3e-3, batch_size=8)
+
+
 @dataclass(frozen=True, eq=False)
 class TinyProblem:
     """A network trained on `source`, and the few examples of `target` that a method adapts it to.
@@ -45,7 +48,7 @@ class TinyProblem:
     source: Examples
     target: Examples
     new_head: bool
-    recipe: Recipe = Recipe(learning_rate=3e-3, batch_size=8)
+    recipe: Recipe = RECIPE
     head: str = "head"
     blocks: tuple[str, ...] = ("block1", "block2")
 

@@ -28,8 +28,9 @@ def reachable(roots: Iterable[object], into_globals: bool = False) -> list[objec
         if isinstance(item, types.FunctionType):
             todo += [item.__closure__, item.__defaults__, item.__kwdefaults__, item.__dict__]
             todo += list(_named_globals(item)) if into_globals else []
-        elif isinstance(item, type):
-            todo += list(vars(item).values())
+        elif isinstance(item, type):  # what it holds; its functions are read where they are called
+            kinds = (types.FunctionType, staticmethod, classmethod, property)
+            todo += [value for value in vars(item).values() if not isinstance(value, kinds)]
         else:
             todo += gc.get_referents(item)
         if isinstance(item, Tensor) and item._base is not None:

@@ -1,8 +1,7 @@
-"""One trial of a method on a tiny problem, as `harness/trial.py` runs it, with everything kept that checks ask about."""
+"""One trial of a method on a tiny problem, as `harness/trial.py` runs it, with all kept that checks ask about."""
 
 from __future__ import annotations
 
-import contextlib
 import copy
 from dataclasses import dataclass, field
 from typing import Any
@@ -75,7 +74,7 @@ def rehearse(
     """
     engine = engine or Plain()
     moments: dict[str, tuple[Any, ...]] = {}
-    watch = seedings(own_modules(type(method))) if watched else contextlib.nullcontext([])
+    watch = seedings(own_modules(type(method)) if watched else [])
     with process.kept(), seeds.seeded(key, "trial"), watch as found:
         network, prepare_steps, touched = _prepared(method, problem, key, engine, moments)
         start = state(network)
@@ -95,9 +94,7 @@ def rehearse(
     touched = touched or _hash(view.train) != _hash(problem.target)
     losses = (first, _loss(objective, problem.target))
     steps_taken = prepare_steps + fit.steps_taken
-    return Rehearsal(
-        problem, start, objective, before, losses, fitted, steps_taken, touched, moments, list(found)
-    )
+    return Rehearsal(problem, start, objective, before, losses, fitted, steps_taken, touched, moments, list(found))
 
 
 def prepared(method: Method, problem: TinyProblem, key: str = KEY) -> dict[str, Tensor]:

@@ -19,7 +19,6 @@ import numpy as np
 import torch
 
 
-
 @dataclass(frozen=True)
 class Seeding:
     """A generator that was seeded. what: the function called; seed: as text, empty for none; place: file and line."""
@@ -125,7 +124,7 @@ def random_states() -> tuple[Any, ...]:
     numpy_state = np.random.get_state()
     return (
         bytes(torch.get_rng_state().numpy().tobytes()),
-        (numpy_state[1].tobytes(), numpy_state[2]),  # type: ignore[index,union-attr]
+        (numpy_state[1].tobytes(), numpy_state[2]),  # type: ignore[index]
         random.getstate(),
     )
 
@@ -144,6 +143,7 @@ def foreign(one: list[Seeding], other: list[Seeding]) -> Seeding | None:
 
     torch's generator counts by its `manual_seed` where that is called.
     """
+
     def seeded(found: list[Seeding]) -> list[Seeding]:
         return [s for i, s in enumerate(found) if s.what != "torch.Generator" or not _seeded_next(found, i)]
 
@@ -153,5 +153,3 @@ def foreign(one: list[Seeding], other: list[Seeding]) -> Seeding | None:
 
 def _seeded_next(found: list[Seeding], place: int) -> bool:
     return found[place + 1 : place + 2] != [] and found[place + 1].what.startswith("torch.Generator.")
-
-
