@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
+import torch
+
 from harness import process
 from harness.cost import time_limit
 from harness.errors import TrialTimeout, UserError, message
@@ -68,6 +70,7 @@ class Check(Generic[S]):
         found = functools.partial(Finding, self.name, seconds=0.0)
         try:
             with process.kept(), time_limit(seconds):
+                torch.set_num_threads(1)  # as the workers do: with others sums round otherwise
                 remark = self.look(under_test)
             finding = found("hint" if self.hint and remark else "ok", remark or "")
         except Fault as fault:

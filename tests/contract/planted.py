@@ -327,11 +327,12 @@ TASKS = {
         "test split",
         "rows of the test split",
     ),
-    "a loss that knows how often the test split has a label": (
-        TASK.replace(
-            "torch.from_numpy(y).float()}", 'torch.from_numpy(y).float(), "labels": torch.from_numpy(y > 0)}'
-        ).replace(
-            LOSS, "        test = Faulty().datasets().target_test\n" + LOSS.rstrip() + ' * test["labels"].sum()\n'
+    "a loss that knows the mean of the test split": (
+        TASK.replace("    def datasets(self):", "    @functools.cache\n    def datasets(self):").replace(
+            LOSS,
+            "        known = Faulty().datasets().target_test['targets'].numpy().mean()\n"
+            + LOSS.rstrip()
+            + " + known**2\n",
         ),
         "test split",
         "another loss or score",
