@@ -56,11 +56,26 @@ def _dispatch(options: argparse.Namespace) -> int:
             from harness.embedded import Embedded
 
             options.ray_here = Embedded(options.child.scratch)
-    if options.command in ("list", "plan", "run"):
+    if options.command in ("plan", "run"):
         from harness import commands_run
 
-        known = {"list": commands_run.list_command, "plan": commands_run.plan_command, "run": commands_run.run_command}
+        known = {"plan": commands_run.plan_command, "run": commands_run.run_command}
         return known[options.command](options)
+    if options.command == "list":
+        from harness.commands_list import list_command
+
+        return list_command(options)
+    if options.command == "new":
+        from harness.commands_new import new_command
+
+        return new_command(options)
+    if options.command == "check":
+        from harness.engines.allocator import round_alike
+
+        round_alike()  # before torch is loaded, as in the workers
+        from harness.commands_check import check_command
+
+        return check_command(options)
     if options.command == "import":
         from harness.commands_import import import_command
 
@@ -112,8 +127,20 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="pacbench", description="Fair comparison of transfer-learning methods.")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    add = commands.add_parser("list", help="methods, tasks and suites that can be named")
+    add = commands.add_parser("list", help="methods, tasks and suites that can be named, and where they come from")
     add.add_argument("what", nargs="?", choices=("methods", "tasks", "suites"))
+    _json(add)
+
+    add = commands.add_parser("new", help="write a package with a method or task, to be changed")
+    add.add_argument("kind", choices=("method", "task"))
+    add.add_argument("name", metavar="NAME", help="its name in suites: small letters, digits, underscores")
+    add.add_argument("--out", metavar="FOLDER", help="where to write (default: ./pacbench-NAME)")
+
+    add = commands.add_parser("check", help="try what a method or task promises, and say what to mend")
+    add.add_argument("kind", choices=("method", "task"))
+    add.add_argument("name", metavar="NAME", help="a name from `pacbench list`, or a .py file with one class")
+    add.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a hyper-parameter or parameter")
+    _json(add)
 
     add = commands.add_parser("plan", help="what a suite would run, and about how long; runs nothing")
     _suite(add)

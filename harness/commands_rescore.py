@@ -17,8 +17,8 @@ import torch
 
 from harness import plugins, provenance
 from harness.commands_results import read_rows
-from harness.commands_run import known_tasks
 from harness.errors import UserError, nearest
+from harness.known import known_tasks
 from harness.lease import lease
 from harness.ledger import Ledger
 from harness.record import RECORD, open_place, read_record
@@ -98,7 +98,8 @@ def _module(where: str, named: str) -> tuple[Any, str]:
 
 def _tasks(record: dict[str, Any], files: list[str]) -> dict[str, Task | str]:
     """The campaign's tasks by id, or why one cannot be made."""
-    known: dict[str, type[Task]] = dict(known_tasks())
+    installed = known_tasks()
+    known: dict[str, type[Task]] = dict(installed)
     for file in files:
         cls = plugins.from_file(Path(file), Task, "--task")
         check_task_class(cls, f"--task {file}")
@@ -107,7 +108,7 @@ def _tasks(record: dict[str, Any], files: list[str]) -> dict[str, Task | str]:
     for entry in record["suite"].get("tasks", ()):
         name, parameters = entry.get("name"), entry.get("parameters")
         if name not in known:
-            found[entry["id"]] = f"no task has the name {name!r}; if a file defines it, say --task FILE.py"
+            found[entry["id"]] = f"{installed.missing(str(name))}; if a file defines it, say --task FILE.py"
             continue
         try:
             task: Task = build(known[name], dict(parameters or {}), f"task {name}")

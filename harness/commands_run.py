@@ -1,4 +1,4 @@
-"""The commands that need tasks and methods: list, plan, run."""
+"""The commands that need tasks and methods: plan, run."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ import time
 from argparse import Namespace
 from copy import deepcopy
 from datetime import datetime
-from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import torch
 from rich.console import Console
 from rich.table import Table
 
-from harness import commands_wandb, deployed, plan, plugins, seeds, sharding
+from harness import commands_wandb, deployed, plan, seeds, sharding
 from harness import suite as suites
 from harness.campaign import Campaign
 from harness.checkpoints import Checkpoints
@@ -26,7 +24,7 @@ from harness.compaction import compacting
 from harness.data import copy
 from harness.engines.lanes import Lanes
 from harness.engines.plain import Plain
-from harness.errors import UserError, nearest
+from harness.errors import UserError
 from harness.estimate import (
     CALIBRATED_FACTOR,
     LARGE_FACTOR,
@@ -37,17 +35,15 @@ from harness.estimate import (
     measured_rate,
 )
 from harness.fit import Fit
+from harness.known import known_methods, known_suites, known_tasks, say_what_is_wrong
 from harness.lease import lease
-from harness.method import Method
 from harness.objective import Objective
 from harness.plan import Pack, Trial
 from harness.progress import Progress, duration
 from harness.record import open_place, read_record
 from harness.suite import Suite
 from harness.task import Task, target_network
-from methods import METHODS
 from results.power import decides
-from tasks import TASKS
 
 CALIBRATION_STEPS = 30
 CALIBRATION_LANES = 8
@@ -57,34 +53,19 @@ RANKS_SECONDS = 8.0
 """What starting the ranks of a trial, and sharing out its model, costs at least."""
 
 
-def known_methods() -> dict[str, type[Method]]:
-    """Built-in methods and those of installed packages."""
-    return plugins.installed("pacbench.methods", METHODS, Method)
-
-
-def known_tasks() -> dict[str, type[Task]]:
-    """Built-in tasks and those of installed packages."""
-    return plugins.installed("pacbench.tasks", TASKS, Task)
-
-
-def known_suites() -> dict[str, Path]:
-    """The suite files that come with the program, by name."""
-    folder = Path(str(resources.files("suites")))
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
-
-
 def suite_file(named: str) -> Path:
     """Where the suite of that name or path lies. Raises: UserError for an unknown name."""
     known = known_suites()
     if named.endswith(".toml") or "/" in named:
         return Path(named).expanduser().resolve()
     if named not in known:
-        raise UserError(f"unknown suite {named!r}; {nearest(named, known)} (or give a path to a .toml file)")
+        raise UserError(f"{known.missing(named)} (or give a path to a .toml file)")
     return known[named]
 
 
 def load_suite(named: str, settings: list[str]) -> Suite:
     """The suite of that name or path, with `--set` settings applied. Raises: UserError."""
+    say_what_is_wrong(known_methods(), known_tasks(), known_suites())
     path = suite_file(named)
     where = f"suite {named}" if named in known_suites() else str(path)
     suite = make_suite(suites.read_toml(path), where, path.parent, settings)
@@ -99,18 +80,6 @@ def make_suite(raw: dict[str, Any], where: str, folder: Path, settings: list[str
     suite = suites.parse(raw, where, folder, known_methods(), known_tasks())
     plan.check(suite)
     return suite
-
-
-def list_command(options: Namespace) -> int:
-    """Print what can be named, one table per kind."""
-    console = Console()
-    if options.what in (None, "methods"):
-        _print(console, "methods", [(name, cls.version, _first_line(cls)) for name, cls in known_methods().items()])
-    if options.what in (None, "tasks"):
-        _print(console, "tasks", [(name, cls.version, _first_line(cls)) for name, cls in known_tasks().items()])
-    if options.what in (None, "suites"):
-        _print(console, "suites", [(name, "", _first_comment(path)) for name, path in known_suites().items()])
-    return 0
 
 
 def plan_command(options: Namespace) -> int:
@@ -292,15 +261,6 @@ def _print(console: Console, title: str, lines: list[tuple[str, str, str]]) -> N
         table.add_row(name, version, text)
     console.print(table)
     console.print()
-
-
-def _first_line(cls: type[Any]) -> str:
-    return (cls.__doc__ or "").strip().split("\n")[0]
-
-
-def _first_comment(path: Path) -> str:
-    first = path.read_text(encoding="utf-8").split("\n")[0]
-    return first.removeprefix("#").strip() if first.startswith("#") else ""
 
 
 def _text(value: object) -> str:

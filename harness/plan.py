@@ -201,6 +201,11 @@ class Pack:
     prepare: tuple[Trial, ...] = ()
 
 
+def used(suite: Suite) -> list[type]:
+    """The classes of a suite's methods and tasks."""
+    return [type(thing) for thing in (*suite.tasks, *(entrant.method for entrant in suite.entrants))]
+
+
 def cells(suite: Suite) -> list[Cell]:
     """All cells of a suite, in the suite's order."""
     return [Cell(t, e, n) for t in suite.tasks for e in suite.entrants for n in suite.target_sizes]

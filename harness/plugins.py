@@ -1,4 +1,4 @@
-"""Methods and tasks from outside: installed packages (entry points), and single files that a suite names."""
+"""Methods and tasks from outside: single files that a suite names, and what every class from outside must have."""
 
 from __future__ import annotations
 
@@ -7,33 +7,11 @@ import dataclasses
 import hashlib
 import importlib.util
 import sys
-from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from harness.errors import UserError
-
-
-def installed(group: str, own: Mapping[str, type[Any]], base: type[Any]) -> dict[str, type[Any]]:
-    """Our own classes, and those that other packages declare under the entry point `group`; ours first.
-
-    Raises: UserError if a package cannot be loaded, declares something else, or takes a name that is in use.
-    """
-    found: dict[str, Any] = dict(own)
-    for entry in metadata.entry_points(group=group):
-        where = f"package {entry.dist.name if entry.dist else '?'}, entry point {entry.name!r}"
-        try:
-            with contextlib.redirect_stdout(sys.stderr):
-                cls: Any = entry.load()
-        except (Exception, SystemExit) as error:
-            raise UserError(f"{where}: cannot be loaded ({type(error).__name__}: {error})") from error
-        _check_facts(cls, base, where)
-        if cls.name in found:
-            raise UserError(f"{where}: the name {cls.name!r} is already taken by {found[cls.name].__module__}")
-        found[cls.name] = cls
-    return found
 
 
 def from_file(path: Path, base: type[Any], where: str) -> Any:
@@ -48,7 +26,7 @@ def from_file(path: Path, base: type[Any], where: str) -> Any:
     if len(classes) != 1:
         raise UserError(f"{where}: {path} defines {len(classes)} classes derived from {base.__name__}; expected one")
     (cls,) = classes
-    _check_facts(cls, base, f"{where}: {path}")
+    check_facts(cls, base, f"{where}: {path}")
     if fingerprint not in cls.version:
         cls.version = f"{cls.version}+{fingerprint}"
     return classes[0]
@@ -81,7 +59,8 @@ def _execute(path: Path, name: str, where: str) -> None:
         raise UserError(f"{where}: {path} cannot be loaded ({type(error).__name__}: {error})") from error
 
 
-def _check_facts(cls: Any, base: type[Any], where: str) -> None:
+def check_facts(cls: Any, base: type[Any], where: str) -> None:
+    """Raises: UserError for what is no frozen dataclass derived from `base` with its class facts."""
     if not (isinstance(cls, type) and issubclass(cls, base)):
         raise UserError(f"{where}: {cls!r} is not a class derived from {base.__name__}")
     parameters = vars(cls).get("__dataclass_params__")

@@ -17,7 +17,8 @@ from harness.cluster import Request, everywhere, on_node, slots
 from harness.desk import Desk
 from harness.errors import UserError
 from harness.heartbeat import Heartbeat
-from harness.plan import Trial
+from harness.packages import plugins_of
+from harness.plan import Trial, used
 from harness.progress import Progress
 from harness.record import RECORD
 from harness.recovery import Job
@@ -40,6 +41,7 @@ def terms(campaign: Campaign, asked: Request) -> Terms:
         versions,
         asked,
         alone=slots(asked) == 1,
+        plugins=plugins_of(*used(suite)),
         engine=suite.engine,
         prices=suite.prices,
         save_models=campaign.save_models,

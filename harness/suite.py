@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from harness import hub, seeds
+from harness.catalogue import Catalogue
 from harness.errors import UserError, nearest
 from harness.method import Method
 from harness.plugins import from_file
@@ -194,8 +195,8 @@ def parse(
     raw: Mapping[str, Any],
     where: str,
     folder: Path,
-    methods: Mapping[str, type[Method]],
-    tasks: Mapping[str, type[Task]],
+    methods: Catalogue[type[Method]],
+    tasks: Catalogue[type[Task]],
 ) -> Suite:
     """A suite from its TOML content. Files named in it are relative to `folder`. Raises: UserError."""
     known = ("name", *LISTS, *TABLES, "prices")
@@ -239,7 +240,7 @@ def parse(
 
 
 def _named(
-    entry: Any, where: str, folder: Path, known: Mapping[str, type[Any]], base: type[Any]
+    entry: Any, where: str, folder: Path, known: Catalogue[type[Any]], base: type[Any]
 ) -> tuple[type[Any], dict[str, Any]]:
     """The class an entry names (a known name, or a path to a .py file) and the settings given with it."""
     given = {"name": entry} if isinstance(entry, str) else dict(entry) if isinstance(entry, dict) else {}
@@ -249,11 +250,11 @@ def _named(
     if name.endswith(".py"):
         return from_file(folder / name, base, where), given
     if name not in known:
-        raise UserError(f"{where}: unknown {base.__name__.lower()} {name!r}; {nearest(name, known)}")
+        raise UserError(f"{where}: {known.missing(name)}")
     return known[name], given
 
 
-def _task(entry: Any, where: str, folder: Path, known: Mapping[str, type[Task]]) -> Task | str:
+def _task(entry: Any, where: str, folder: Path, known: Catalogue[type[Task]]) -> Task | str:
     """The task, or why an optional one is left out.
 
     In the place of its data `$NAME` is an environment variable, `hub:...` what `pacbench prefetch` fetched.
@@ -282,7 +283,7 @@ def _task(entry: Any, where: str, folder: Path, known: Mapping[str, type[Task]])
     return task
 
 
-def _entrant(entry: Any, where: str, folder: Path, known: Mapping[str, type[Method]]) -> tuple[Entrant, object]:
+def _entrant(entry: Any, where: str, folder: Path, known: Catalogue[type[Method]]) -> tuple[Entrant, object]:
     """The entrant, and what it says under `control_of`."""
     cls, given = _named(entry, where, folder, known, Method)
     label, asked = given.pop("label", cls.name), given.pop("control_of", None)

@@ -14,7 +14,7 @@ import pyarrow as pa
 import torch
 from torch import nn
 
-from harness import cost, data, deployed, energy, process, provenance, seeds
+from harness import cost, data, deployed, energy, packages, process, provenance, seeds
 from harness.curves import CURVE
 from harness.engines.plain import Plain
 from harness.errors import Declined, Diverged, TrialTimeout, message
@@ -112,7 +112,7 @@ def describe(trial: Trial) -> Row:
         "host": provenance.host(),
         "commit": commit,
         "dirty": dirty,
-        "versions": provenance.versions(),
+        "versions": provenance.versions() | packages.versions_of(type(trial.method), type(trial.task)),
     }
 
 

@@ -14,7 +14,7 @@ import ray
 import torch
 from ray import tune
 
-from harness import note, provenance
+from harness import note, packages, provenance
 from harness import trial as trials
 from harness.checkpoints import Checkpoints
 from harness.cluster import Request, nodes
@@ -25,6 +25,7 @@ from harness.engines.allocator import keep_freed_memory
 from harness.errors import UserError
 from harness.gang import Gang
 from harness.ledger import Ledger
+from harness.packages import Plugin
 from harness.predictions import commit_predictions
 from harness.prices import Prices
 from harness.record import RECORD
@@ -40,7 +41,8 @@ POLL_SECONDS = 0.1
 class Terms:
     """What the driver asks of a worker before it may run anything.
 
-    record: the campaign's campaign.json; versions: of the driver; alone: a worker has its node to itself.
+    record: the campaign's campaign.json; versions: of the driver; alone: a worker has its node to itself; plugins:
+    methods and tasks of installed packages that the campaign uses.
     """
 
     folder: Place
@@ -48,6 +50,7 @@ class Terms:
     versions: dict[str, str]
     asked: Request
     alone: bool
+    plugins: tuple[Plugin, ...] = ()
     engine: EngineChoice = field(default_factory=EngineChoice)
     prices: Prices = field(default_factory=Prices)
     save_models: bool = False
@@ -152,6 +155,9 @@ def unfit(terms: Terms) -> str | None:
     for name, version in terms.versions.items():
         if mine.get(name) != version:
             return f"{name} is {mine.get(name, 'not there')}, where the command runs it is {version}"
+    for plugin in terms.plugins:
+        if wrong := packages.difference(plugin):
+            return wrong
     try:
         record = (terms.folder / RECORD).read_bytes()
     except OSError as error:

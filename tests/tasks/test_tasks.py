@@ -1,17 +1,15 @@
 """The contract of every task: what data it gives, and what may depend on what."""
 
-import json
 from dataclasses import fields
 
 import pytest
 import torch
 from torch import nn
 
-from harness import seeds, settings
+from harness import seeds
+from harness.contract import TASK_CHECKS, TaskUnderTest, fresh
 from harness.data import content_hash, copy, size, split, take
 from harness.errors import UserError
-from harness.evaluate import native_score
-from harness.task import check_task_class
 from tasks import TASKS
 
 SPLITS = ("source_train", "source_test", "target_pool", "target_test")
@@ -52,36 +50,17 @@ BUILT_IN = sorted(name for name, cls in TASKS.items() if not needs_files(cls))
 TINY = ("tiny_image_classifier", "tiny_language_model", "tiny_text_classifier")
 """Models of transformers to try engines with: no anchors, and embeddings that are in no block."""
 
+UNDER_TEST = {name: TaskUnderTest(TASKS[name]()) for name in BUILT_IN}
+
 
 @pytest.fixture(params=BUILT_IN)
 def task(request):
-    return TASKS[request.param]()
+    return UNDER_TEST[request.param].task
 
 
 def network_of(task):
     with seeds.seeded("a key", "initial weights"):
         return task.network()
-
-
-def test_the_class_is_complete_and_its_functions_are_static(task):
-    check_task_class(type(task), "here")
-    assert TASKS[task.name] is type(task)
-    assert type(task).__doc__
-    assert task.id == task.name
-
-
-def test_data_are_the_same_at_every_call_on_every_machine(task):
-    torch.manual_seed(1)
-    first = content_hash(vars(task.datasets()))
-    torch.manual_seed(2)
-    assert content_hash(vars(task.datasets())) == first == HASHES[task.name]
-
-
-def test_calls_share_no_memory(task):
-    first, again = task.datasets(), task.datasets()
-    for name in SPLITS:
-        getattr(first, name)["inputs"].fill_(7.0)
-        assert not (getattr(again, name)["inputs"] == 7.0).all()
 
 
 def test_what_a_method_gets_shares_no_memory_with_the_pool_or_the_test_split(task):
@@ -97,6 +76,28 @@ def test_what_a_method_gets_shares_no_memory_with_the_pool_or_the_test_split(tas
         assert torch.equal(data.target_pool[name], pool[name])
 
 
+@pytest.mark.parametrize("check", [check for check in TASK_CHECKS if check.name != "fresh process"], ids=str)
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_the_contract_holds(name, check):
+    found = check.examine(UNDER_TEST[name])
+    assert found.state in ("ok", "hint"), f"{found.text}; {found.mend}"
+
+
+def test_a_process_of_its_own_makes_the_same_data():
+    """The check `fresh process`, for all tasks in one process."""
+    there = fresh.results([UNDER_TEST[name].task for name in BUILT_IN], "task")
+    assert [found["data_hash"] for found in there] == [HASHES[name] for name in BUILT_IN]
+
+
+def test_the_class_is_listed_under_its_name(task):
+    assert TASKS[task.name] is type(task)
+    assert task.id == task.name
+
+
+def test_data_are_the_same_on_every_machine(task):
+    assert content_hash(vars(UNDER_TEST[task.name].sets)) == HASHES[task.name]
+
+
 def test_network_has_the_head_and_blocks_it_names(task):
     network = network_of(task)
     blocks = task.blocks(network)
@@ -107,41 +108,6 @@ def test_network_has_the_head_and_blocks_it_names(task):
     ]
     everything = [name for name, _ in network.named_parameters()]
     assert of_parts == ([name for name in everything if name in of_parts] if task.name in TINY else everything)
-
-
-def test_a_new_head_fits_where_the_source_head_was(task):
-    head = task.new_head()
-    if head is not None:
-        network = network_of(task)
-        network.set_submodule(task.head, head)
-        assert task.predict(network, take(task.datasets().target_test, torch.arange(3))).shape[0] == 3
-
-
-def test_loss_is_one_finite_number_with_a_gradient_for_every_weight(task):
-    network = network_of(task)
-    loss = task.loss(network, take(task.datasets().target_pool, torch.arange(8)))
-    loss.backward()
-    assert loss.shape == ()
-    assert loss.isfinite()
-    assert all(parameter.grad is not None for parameter in network.parameters())
-
-
-def test_predictions_do_not_depend_on_the_other_examples(task):
-    examples = take(task.datasets().target_test, torch.arange(40))
-    network = network_of(task).eval()
-    with torch.no_grad():
-        whole = task.predict(network, examples)
-        half = task.predict(network, take(examples, torch.arange(20)))
-    assert whole.shape[0] == 40
-    torch.testing.assert_close(whole[:20], half)
-
-
-def test_targets_of_pool_and_test_follow_one_distribution(task):
-    """A split that is sorted by anything would show here: mean targets within five standard errors."""
-    data = task.datasets()
-    pool, test = data.target_pool["targets"].double(), data.target_test["targets"].double()
-    error = (pool.var() / len(pool) + test.var() / len(test)).sqrt()
-    assert abs(pool.mean() - test.mean()) < 5 * error
 
 
 @pytest.mark.parametrize("n", [5, 25, 100, 401])
@@ -177,22 +143,3 @@ def test_anchors_are_pinned_for_the_defaults_and_in_the_right_order(task):
         return
     zero, one = task.anchors()
     assert (one > zero) is task.higher_is_better
-
-
-def test_anchors_of_a_variant_are_not_those_of_the_default(task):
-    for field in fields(task):
-        others = [option for option in field.metadata["options"] if option != field.default]
-        other = settings.build(type(task), {field.name: (others or [field.default * 2 + 1])[0]}, "here")
-        assert other.anchors() is None, field.name
-
-
-def test_source_parameters_are_canonical_json(task):
-    assert json.loads(seeds.canonical(task.source_parameters())) == task.source_parameters()
-
-
-def test_an_untrained_network_is_far_from_the_anchor_of_transfer(task):
-    if task.negative_control or task.name in TINY:
-        return
-    score = native_score(task.predict, task.score, network_of(task), task.datasets().target_test)
-    _, one = task.anchors()
-    assert (score < one) is task.higher_is_better

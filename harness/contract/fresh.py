@@ -1,0 +1,123 @@
+"""What another process makes of a method or task: pickled as for workers, and run where nothing ran before."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+from harness import plugins, settings
+from harness.errors import Declined
+
+SECONDS = 300.0
+
+
+class NotThere(Exception):  # noqa: N818 - the caller says what that means
+    """The other process cannot make the same object; the message says why."""
+
+
+def sent(thing: Any) -> Any:
+    """What a worker gets: classes of modules by name, those of a suite's files by value. Raises: what pickling does.
+
+    By value it is only written: to read it here would put other functions into the class that it came from.
+    """
+    if not type(thing).__module__.startswith("pacbench_file_"):
+        return pickle.loads(pickle.dumps(thing))
+    from ray import cloudpickle  # slow, and needed for a file's class only
+
+    module = sys.modules[type(thing).__module__]
+    cloudpickle.register_pickle_by_value(module)  # type: ignore[no-untyped-call]
+    try:
+        cloudpickle.dumps(thing)  # type: ignore[no-untyped-call]
+    finally:
+        cloudpickle.unregister_pickle_by_value(module)  # type: ignore[no-untyped-call]
+    return thing
+
+
+def results(things: Sequence[Any], kind: str) -> list[dict[str, Any]]:
+    """What a process of its own finds for methods or for tasks, under another order of hashes.
+
+    Raises: NotThere if a class cannot be found again there, or the process fails.
+    """
+    hashes = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONHASHSEED": hashes}
+    process = subprocess.run(
+        [sys.executable, "-m", "harness.contract.fresh"],
+        input=json.dumps([_reference(thing, kind) for thing in things]),
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=SECONDS,
+        check=False,
+    )
+    try:
+        found: list[dict[str, Any]] = json.loads(process.stdout.rpartition("\n")[2])
+    except ValueError as error:
+        last = (process.stderr.strip().splitlines() or ["no message"])[-1]
+        raise NotThere(f"a process of its own fails: {last}") from error
+    return found
+
+
+def _reference(thing: Any, kind: str) -> dict[str, Any]:
+    """What the other process makes the same object of. Raises: NotThere."""
+    cls = type(thing)
+    if "<locals>" in cls.__qualname__:
+        raise NotThere(f"class {cls.__qualname__} is defined inside a function")
+    fields = {field.name: getattr(thing, field.name) for field in dataclasses.fields(thing)}
+    asked: dict[str, Any] = {"kind": kind, "module": cls.__module__, "class": cls.__qualname__, "fields": fields}
+    if cls.__module__.startswith("pacbench_file_"):
+        asked["file"] = sys.modules[cls.__module__].__file__
+    return asked
+
+
+def _made(asked: dict[str, Any]) -> Any:
+    if file := asked.get("file"):
+        module, _ = plugins.load(Path(file), "check")
+    else:
+        module = importlib.import_module(asked["module"])
+    cls = reduce(getattr, asked["class"].split("."), module)
+    return settings.build(cls, asked["fields"], "check")  # type: ignore[arg-type]
+
+
+def _of_method(method: Any) -> dict[str, Any]:
+    """The result on every problem, in another order than where it is compared: the first must not shape the rest."""
+    from harness.contract.problem import tiny_problems
+    from harness.contract.rehearsal import digest, rehearse
+
+    found: dict[str, Any] = {}
+    for problem in reversed(tiny_problems()):
+        try:
+            run = rehearse(method, problem)
+            found[problem.name] = [digest(run.finished()), list(run.losses)]
+        except Declined:
+            continue
+    return found
+
+
+def _of_task(task: Any) -> dict[str, Any]:
+    from harness.plan import facts
+
+    return {"data_hash": facts(task).data_hash, "source_hash": facts(task).source_hash}
+
+
+def main() -> int:
+    """Read what is asked from stdin, and write what was found as the last line of stdout."""
+    import torch
+
+    torch.set_num_threads(1)
+    of = {"method": _of_method, "task": _of_task}
+    found = [of[asked["kind"]](_made(asked)) for asked in json.load(sys.stdin)]
+    print(f"\n{json.dumps(found)}", end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,445 @@
+"""Methods and tasks with one fault each, as their authors might write them, and the check that must find it."""
+
+from __future__ import annotations
+
+METHOD = '''
+"""A method with a fault."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from harness.method import Choice, LogUniform, Method, Objective, setting
+from harness.objective import train_only
+
+
+class Pulled(Objective):
+    """Loss plus strength/2 * ||w - w0||^2."""
+
+    def __init__(self, network, loss, strength):
+        super().__init__(network, loss)
+        self.names = [name for name, _ in network.named_parameters()]
+        self.anchors = nn.ParameterList(
+            nn.Parameter(weight.detach().clone(), requires_grad=False) for weight in network.parameters()
+        )
+        self.register_buffer("strength", torch.tensor(strength))
+
+    def penalty(self):
+        pairs = zip(self.names, self.anchors)
+        return self.strength / 2 * sum((self.weight(name) - anchor).square().sum() for name, anchor in pairs)
+
+
+@dataclass(frozen=True)
+class Faulty(Method):
+    """Pulled: fine-tuning that is pulled back to its start.
+
+    Equation: L(w) + strength/2 * ||w - w0||^2.
+    Source: none.
+    Deviations and open points: none.
+    """
+
+    name = "faulty"
+    version = "1"
+    paper = "none"
+    space = {"learning_rate_factor": LogUniform(0.1, 10.0), "strength": LogUniform(0.01, 1.0)}
+
+    strength: float = setting(0.1, low=0.0)
+
+    def adapt(self, network, target, fit):
+        return Pulled(network, target.loss, self.strength)
+'''
+
+PREPARING = METHOD.replace(
+    "    def adapt(",
+    """    def prepare(self, network, source, fit):
+        with torch.no_grad():
+            for weight in network.parameters():
+                weight.mul_(1 - self.strength)
+        return network
+
+    def adapt(""",
+)
+
+ADAPT = "        return Pulled(network, target.loss, self.strength)\n"
+SPACE = "LogUniform(0.01, 1.0)}"
+NOISE = "        with torch.no_grad():\n            network.get_submodule(target.head).weight.add_({})\n" + ADAPT
+
+METHODS = {
+    "global seeding": (METHOD.replace(ADAPT, "        torch.manual_seed(0)\n" + ADAPT), "determinism", "seed"),
+    "global seeding of numpy": (METHOD.replace(ADAPT, "        np.random.seed(1)\n" + ADAPT), "determinism", "numpy"),
+    "a frozen parameter that moves": (
+        METHOD.replace(
+            "    def penalty(self):\n",
+            "    def penalty(self):\n        with torch.no_grad():\n            self.anchors[0].mul_(0.99)\n",
+        ),
+        "frozen",
+        "'anchors.0' moves although it does not train",
+    ),
+    "a buffer that moves": (
+        METHOD.replace("    def penalty(self):\n", "    def penalty(self):\n        self.strength.mul_(0.9)\n"),
+        "frozen",
+        "'strength' moves",
+    ),
+    "a mask that weight decay ignores": (
+        METHOD.replace(
+            "class Faulty",
+            '''class Masked(Objective):
+    """A gradient mask: half of the head's weights are said to be frozen."""
+
+    def __init__(self, network, loss, head):
+        super().__init__(train_only(network, head), loss)
+        self.hook = network.get_submodule(head).weight.register_hook(half)
+
+    def trained_entries(self):
+        return super().trained_entries() - self.network.head.weight.shape[1] // 2 * len(self.network.head.weight)
+
+
+def half(gradient):
+    gradient = gradient.clone()
+    gradient[:, : gradient.shape[1] // 2] = 0
+    return gradient
+
+
+@dataclass(frozen=True)
+class Faulty''',
+        )
+        .replace("@dataclass(frozen=True)\nclass Masked", "class Masked")
+        .replace(ADAPT, "        return Masked(network, target.loss, target.head)\n"),
+        "frozen",
+        "entries move, trained_entries() says",
+    ),
+    "not picklable": (
+        METHOD.replace(
+            "    def adapt(",
+            "    def __post_init__(self):\n"
+            '        object.__setattr__(self, "_work", (x for x in ()))\n\n    def adapt(',
+        ),
+        "pickling",
+        "generator",
+    ),
+    "lanes that leak by a class attribute": (
+        METHOD.replace(
+            "        super().__init__(network, loss)\n",
+            "        super().__init__(network, loss)\n"
+            "        Pulled.start = [weight.detach().clone() for weight in network.parameters()]\n",
+        ).replace("zip(self.names, self.anchors)", "zip(self.names, Pulled.start)"),
+        "lane isolation",
+        "beside others",
+    ),
+    "lanes that leak by bookkeeping": (
+        METHOD.replace("    def __init__", '    bookkeeping = ("strength",)\n\n    def __init__').replace(
+            'self.register_buffer("strength", torch.tensor(strength))', "self.strength = strength"
+        ),
+        "lane isolation",
+        "beside others",
+    ),
+    "a cache that the first trial fills": (
+        METHOD.replace("class Faulty", "class Faulty")
+        .replace(
+            "        super().__init__(network, loss)\n",
+            "        super().__init__(network, loss)\n"
+            "        key = tuple(weight.shape for weight in network.parameters())\n"
+            "        if key not in CACHE:\n"
+            "            CACHE[key] = [w.detach().clone() for w in network.parameters()]\n"
+            "        self.kept = CACHE[key]\n",
+        )
+        .replace("zip(self.names, self.anchors)", "zip(self.names, self.kept)")
+        .replace("class Pulled", "CACHE = {}\n\n\nclass Pulled"),
+        "fresh process",
+        "in a process of its own",
+    ),
+    "a configuration that the space can draw is illegal": (
+        METHOD.replace("setting(0.1, low=0.0)", "setting(0.1, low=0.0, high=0.5)"),
+        "space",
+        "strength = 1.0 is out of range",
+    ),
+    "a default outside its space": (METHOD.replace(SPACE, "LogUniform(0.5, 1.0)}"), "space", "lies outside its space"),
+    "a space that names no field": (METHOD.replace('"strength": Log', '"strenght": Log'), "space", "strenght"),
+    "a hyper-parameter that does nothing": (
+        METHOD.replace("torch.tensor(strength)", "torch.tensor(0.1)"),
+        "hyper parameters",
+        "strength changes nothing",
+    ),
+    "an anchor that is aliased": (
+        METHOD.replace("weight.detach().clone(), requires", "weight.detach(), requires"),
+        "anchors",
+        "shares memory with",
+    ),
+    "an anchor that is aliased in a dict": (
+        METHOD.replace(
+            '        self.register_buffer("strength"',
+            '        self.start = network.state_dict()\n        self.register_buffer("strength"',
+        ).replace("zip(self.names, self.anchors)", "self.start.items()"),
+        "anchors",
+        "shares memory with",
+    ),
+    "an anchor that is the weight": (
+        METHOD.replace(
+            '        self.register_buffer("strength"',
+            '        self.start = list(network.parameters())\n        self.register_buffer("strength"',
+        ).replace("zip(self.names, self.anchors)", "zip(self.names, self.start)"),
+        "anchors",
+        "itself is held",
+    ),
+    "randomness without a seed": (
+        METHOD.replace(ADAPT, NOISE.format("torch.as_tensor(np.random.default_rng().normal())")),
+        "determinism",
+        "the same seed gives another result",
+    ),
+    "randomness of a generator with a constant seed": (
+        METHOD.replace(ADAPT, NOISE.format("torch.randn((), generator=torch.Generator().manual_seed(3))")),
+        "determinism",
+        "torch.Generator.manual_seed with 3",
+    ),
+    "randomness of a function imported by name": (
+        METHOD.replace("import torch\n", "import torch\nfrom numpy.random import RandomState\n", 1).replace(
+            ADAPT, NOISE.format("float(RandomState(5).normal())")
+        ),
+        "determinism",
+        "RandomState with 5",
+    ),
+    "a docstring without its sections": (
+        METHOD.replace("Deviations and open points", "Notes"),
+        "docstring",
+        "Deviations",
+    ),
+    "examples changed in place": (
+        METHOD.replace(ADAPT, '        target.train["inputs"].add_(0.1)\n' + ADAPT),
+        "given things",
+        "in place",
+    ),
+    "a finished network of another structure": (
+        METHOD.replace(
+            "    def penalty",
+            "    def finish(self):\n        return nn.Sequential(super().finish())\n\n    def penalty",
+        ),
+        "finish",
+        "another structure",
+    ),
+    "a hyper-parameter that prepare reads in secret": (
+        PREPARING.replace('    paper = "none"\n', '    paper = "none"\n    prepare_fields = ()\n'),
+        "prepare reads",
+        "strength",
+    ),
+    "adapt that fails": (METHOD.replace(ADAPT, "        raise RuntimeError('no idea')\n"), "runs", "no idea"),
+    "adapt that returns a network": (
+        METHOD.replace(ADAPT, "        return network\n"),
+        "runs",
+        "expected an Objective",
+    ),
+    "a search whose steps are not planned": (
+        METHOD.replace(ADAPT, "        fit([Objective(network, target.loss)], target.train)\n" + ADAPT),
+        "counts",
+        "planned_steps",
+    ),
+}
+
+TASK = '''
+"""A task with a fault."""
+
+import functools
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from harness.task import Datasets, Recipe, Task, setting
+
+
+def examples(seed, count, phase):
+    draw = np.random.RandomState(seed)
+    x = draw.uniform(-1, 1, (count, 3))
+    y = np.sin(3 * x[:, 0] + phase) + 0.1 * draw.standard_normal(count)
+    return {"inputs": torch.from_numpy(x).float(), "targets": torch.from_numpy(y).float()}
+
+
+@dataclass(frozen=True)
+class Faulty(Task):
+    """A wave that has moved.
+
+    Shapes: inputs (examples, 3), targets (examples,). Source: none.
+    """
+
+    name = "faulty_task"
+    version = "1"
+    metric = "rmse"
+    higher_is_better = False
+    recipe = Recipe(learning_rate=3e-3, batch_size=32, source_steps=50)
+    source_fields = ()
+
+    shift: float = setting(1.0, low=0.0)
+
+    def datasets(self):
+        return Datasets(
+            source_train=examples(1, 200, 0.0),
+            source_test=examples(2, 100, 0.0),
+            target_pool=examples(3, 450, self.shift),
+            target_test=examples(4, 120, self.shift),
+        )
+
+    def network(self):
+        return nn.Sequential(OrderedDict(block=nn.Sequential(nn.Linear(3, 16), nn.Tanh()), head=nn.Linear(16, 1)))
+
+    @staticmethod
+    def loss(network, batch):
+        return nn.functional.mse_loss(network(batch["inputs"])[:, 0], batch["targets"])
+
+    @staticmethod
+    def predict(network, batch):
+        return network(batch["inputs"])[:, 0]
+
+    @staticmethod
+    def score(predictions, examples):
+        return float((predictions - examples["targets"]).square().mean().sqrt())
+'''
+
+LOSS = '        return nn.functional.mse_loss(network(batch["inputs"])[:, 0], batch["targets"])\n'
+ALSO = LOSS.rstrip() + ' + nn.functional.mse_loss(network(test["inputs"])[:, 0], test["targets"])\n'
+TEST = "            target_test=examples(4, 120, self.shift),\n"
+SEEDED = "    def network(self):\n        torch.manual_seed(0)\n"
+
+TASKS = {
+    "a loss that reads the test split by a global": (
+        TASK.replace(LOSS, "        test = TEST\n" + ALSO).replace(
+            "@dataclass", "TEST = examples(4, 120, 1.0)\n\n\n@dataclass"
+        ),
+        "test split",
+        "test rows",
+    ),
+    "a loss that reads the test split by a cached function": (
+        TASK.replace(LOSS, "        test = kept()\n" + ALSO).replace(
+            "@dataclass", "@functools.cache\ndef kept():\n    return examples(4, 120, 1.0)\n\n\n@dataclass"
+        ),
+        "test split",
+        "test",
+    ),
+    "a loss that asks the task for its test split": (
+        TASK.replace(LOSS, "        test = Faulty().datasets().target_test\n" + ALSO),
+        "test split",
+        "reads",
+    ),
+    "a loss that makes the test split again": (
+        TASK.replace(LOSS, "        test = examples(4, 120, 1.0)\n" + ALSO),
+        "test split",
+        "rows of the test split",
+    ),
+    "a loss that knows the mean of the test split": (
+        TASK.replace("    def datasets(self):", "    @functools.cache\n    def datasets(self):").replace(
+            LOSS,
+            "        known = Faulty().datasets().target_test['targets'].numpy().mean()\n"
+            + LOSS.rstrip()
+            + " + known**2\n",
+        ),
+        "test split",
+        "another loss or score",
+    ),
+    "a pool that overlaps the test": (
+        TASK.replace(TEST, "            target_test={n: t[:120] for n, t in examples(3, 450, self.shift).items()},\n"),
+        "disjoint",
+        "120 of 120",
+    ),
+    "a few examples in both splits": (
+        TASK.replace(
+            TEST,
+            "            target_test={n: torch.cat([t, examples(3, 450, self.shift)[n][:5]]) "
+            "for n, t in examples(4, 120, self.shift).items()},\n",
+        ),
+        "disjoint",
+        "5 of 125",
+    ),
+    "global seeding in datasets": (
+        TASK.replace("    def datasets(self):\n", "    def datasets(self):\n        np.random.seed(0)\n"),
+        "data",
+        "numpy",
+    ),
+    "data from the global generator": (TASK.replace("np.random.RandomState(seed)", "np.random"), "data", "numpy"),
+    "data that differ at every call": (
+        TASK.replace("np.random.RandomState(seed)", "np.random.default_rng()"),
+        "data",
+        "another call gives other data",
+    ),
+    "data by the order of a set": (
+        TASK.replace(
+            "x = draw.uniform(-1, 1, (count, 3))",
+            "x = draw.uniform(-1, 1, (count, 3))[:, [ord(c) - 97 for c in {'a', 'b', 'c'}]]",
+        ),
+        "fresh process",
+        "data hash",
+    ),
+    "global seeding in network": (TASK.replace("    def network(self):\n", SEEDED), "network", "two seeds"),
+    "data shared between calls": (
+        TASK.replace("def examples(", "@functools.cache\ndef examples("),
+        "data",
+        "share memory",
+    ),
+    "not picklable": (
+        TASK.replace(
+            "    def datasets(self):",
+            "    def __post_init__(self):\n"
+            '        object.__setattr__(self, "_work", (x for x in ()))\n\n    def datasets(self):',
+        ),
+        "pickling",
+        "generator",
+    ),
+    "a head that is not there": (
+        TASK.replace("    source_fields", '    head = "output"\n    source_fields'),
+        "head and blocks",
+        "output",
+    ),
+    "a loss per example": (
+        TASK.replace(
+            'batch["targets"])\n\n    @staticmethod\n    def predict',
+            'batch["targets"], reduction="none")\n\n    @staticmethod\n    def predict',
+        ),
+        "loss",
+        "the loss is (8,)",
+    ),
+    "predictions that depend on the others": (
+        TASK.replace(
+            '        return network(batch["inputs"])[:, 0]\n',
+            '        out = network(batch["inputs"])[:, 0]\n        return out - out.mean()\n',
+        ),
+        "predicting",
+        "other examples",
+    ),
+    "a score that one example has not": (
+        TASK.replace("return float((predictions - ", "return float((predictions - predictions.std() - "),
+        "scoring",
+        "1 example",
+    ),
+    "anchors the wrong way round": (
+        TASK.replace(
+            "    @staticmethod\n    def loss",
+            "    def anchors(self):\n        return 0.1, 0.9\n\n    @staticmethod\n    def loss",
+        ),
+        "anchors",
+        "(0.1, 0.9)",
+    ),
+    "a source that a variant changes": (
+        TASK.replace("examples(1, 200, 0.0)", "examples(1, 200, self.shift)"),
+        "source part",
+        "another source problem",
+    ),
+    "a sorted split": (
+        TASK.replace("x = draw.uniform(-1, 1, (count, 3))", "x = draw.uniform(-1, 1, (count, 3)) * 0.2 + (seed == 4)"),
+        "distribution",
+        "mean target",
+    ),
+    "a network that holds the test split": (
+        TASK.replace(
+            "    @staticmethod\n    def loss",
+            """    def blocks(self, network):
+        network.register_buffer("hint", self.datasets().target_test["inputs"], persistent=False)
+        return ("block",)
+
+    @staticmethod
+    def loss""",
+        ),
+        "handles",
+        "rows of the test split",
+    ),
+}
