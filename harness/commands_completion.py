@@ -22,7 +22,7 @@ def completion_command(options: Namespace) -> int:
     except ImportError as error:
         raise UserError(f"completion needs shtab ({error}): pip install shtab") from error
     from harness.cli import parser
-    from harness.commands_run import known_suites
+    from harness.known import known_suites
 
     whole = parser()
     kinds: dict[str, Any] = {

@@ -10,6 +10,7 @@ from argparse import Namespace
 from copy import deepcopy
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import torch
