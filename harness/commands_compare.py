@@ -12,7 +12,7 @@ import pyarrow as pa
 from rich.console import Console
 from rich.markup import escape
 
-from harness.commands_results import read_rows, read_source
+from harness.commands_results import judged_rows, judged_source, read_source
 from harness.errors import UserError, nearest
 from harness.terminal import json_text, show
 from results import display
@@ -32,7 +32,7 @@ ASKED = {"population": "Other tasks like these", "fixed": "These tasks, other se
 
 def leaderboard_command(options: Namespace) -> int:
     """Print the leaderboard over all target sizes."""
-    rows = read_rows(options.folders, JUDGED)
+    rows = judged_rows(options.folders, JUDGED)
     try:
         grid = pivot(rows)
         board, steadiness = leaderboard(grid), sensitivity(grid)
@@ -150,7 +150,7 @@ def compare_command(options: Namespace) -> int:
         raise UserError("--candidate and --baseline are the same method")
     if options.margin is not None and not (math.isfinite(options.margin) and options.margin > 0):
         raise UserError(f"--margin {options.margin}: expected a positive number")
-    rows = read_rows(options.folders, JUDGED)
+    rows = judged_rows(options.folders, JUDGED)
     try:
         paired = _beside_board(rows, options) if options.board else None
         rows = paired.rows if paired else rows
@@ -194,7 +194,7 @@ def _beside_board(rows: pa.Table, options: Namespace) -> Beside:
     sources = [read_source(address, JUDGED) for address in options.folders]
     configs = sources[0].tuning_configs if len(sources) == 1 else None
     own = Source(" ".join(options.folders), rows, configs)
-    return beside(own, read_source(options.board, JUDGED), options.candidate, options.baseline)
+    return beside(own, judged_source(options.board, JUDGED), options.candidate, options.baseline)
 
 
 def _show_pairing(console: Console, paired: Beside) -> None:

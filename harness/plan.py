@@ -77,6 +77,7 @@ class Trial:
     that rivals are paired; draw_key the examples, nested over target sizes; key names the row, and that of the plain
     engine derives what only the method draws. attempt, trial_seconds and engine_reason are not part of any key. engine
     trains on the target, source_engine (the same for all target sizes) the source model and what `prepare` trains.
+    exploratory: a trial of `pacbench explore`, whose row enters no comparison; it draws as a campaign's tuning does.
     """
 
     suite: str
@@ -97,6 +98,7 @@ class Trial:
     precision: str = "float32"
     world_size: int = 1
     attempt: int = 1
+    exploratory: bool = False
 
     @property
     def config(self) -> dict[str, object]:
@@ -129,7 +131,8 @@ class Trial:
     def key(self) -> str:
         method = [self.label, self.method.name, self.method.version, self.config]
         engines = [self.engine] if self.engine == self.source_engine else [self.engine, self.source_engine]
-        return seeds.digest([self.pair_key, self.stage, method, self.steps, self.precision, self.world_size, *engines])
+        stage = f"{self.stage}, exploratory" if self.exploratory else self.stage
+        return seeds.digest([self.pair_key, stage, method, self.steps, self.precision, self.world_size, *engines])
 
     @property
     def prepares(self) -> bool:
@@ -138,8 +141,8 @@ class Trial:
 
     @functools.cached_property
     def drawn_by(self) -> Trial:
-        """The same trial on the plain engine: its keys seed what a method draws, so that engines agree."""
-        return dataclasses.replace(self, engine="plain", source_engine="plain")
+        """The confirmatory trial on the plain engine: its keys seed what a method draws, so that engines agree."""
+        return dataclasses.replace(self, engine="plain", source_engine="plain", exploratory=False)
 
 
 def settings_of(method: Method) -> dict[str, object]:
