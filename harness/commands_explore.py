@@ -25,6 +25,7 @@ from harness.progress import Progress, duration
 from harness.record import open_place
 from harness.suite import Suite
 from harness.terminal import json_text, show
+from results.display import plural
 
 SHOWN = 10
 """Configurations in the table at most; `--json` has all."""
@@ -88,7 +89,8 @@ def _show(exploration: Exploration, options: Namespace) -> int:
         return int(failed)
     console, names = Console(), list(exploration.search.space)
     where = f"{exploration.search.entrant.label} on {exploration.task.id}, n = {exploration.search.first.target_size}"
-    console.print(escape(f"{where}: {len(explored)} configurations, {exploration.search.seeds} seeds each."))
+    each = plural(exploration.search.seeds, "seed")
+    console.print(escape(f"{where}: {plural(len(explored), 'configuration')}, {each} each."))
     console.print(escape(f"Score: mean {exploration.task.metric} on target validation; the test split is not read."))
     lines = [[place, *(_short(one.config[name]) for name in names), one.steps, _outcome(one)]
              for place, one in enumerate(explored[:SHOWN], 1)]  # fmt: skip
