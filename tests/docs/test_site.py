@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import shutil
@@ -30,6 +31,10 @@ LOADS = {
 }
 STAYS = ("canonical", "next", "prev")
 """Relations of a link that load nothing."""
+
+
+SHOWN = ("index", "tutorial", "tasks", "rows", "command_line", "reference/methods", "results/standard/findings")
+"""One page of each kind, among them those with the widest tables."""
 
 
 @pytest.fixture(scope="module")
@@ -97,9 +102,9 @@ def test_the_gallery_has_every_method_and_task(site):
         for name, cls in known.items():
             section = text.partition(f'<h2 id="{name}">')[2].partition("<h2 ")[0]
             assert f"Version {cls.version}." in section, name
-            for field in cls.__dataclass_fields__:
-                assert f"<code>{field}</code>" in section, (name, field)
-    assert "Deviations and open points." in text or "Anchors" in text
+            for field in dataclasses.fields(cls):
+                assert f"<code>{field.name}</code>" in section, (name, field.name)
+            assert ("<strong>Equation.</strong>" in section) or page == "tasks", name
 
 
 def test_the_reference_has_what_plug_ins_need(site):
@@ -116,7 +121,7 @@ def test_the_reference_has_what_plug_ins_need(site):
 
 
 def test_in_a_browser_from_disk(site):
-    """Every page opens without a network, a complaint or, on a phone, anything wider than the screen; search works."""
+    """Pages of each kind open without a network, a complaint or, on a phone, overflow; the search finds."""
     found = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if found is None:
         words = "no Chromium on PATH: the site was not tried in a browser (Debian: apt-get install chromium)"
@@ -129,7 +134,8 @@ def test_in_a_browser_from_disk(site):
         page.on("console", lambda message: wrong.append(f"console: {message.text}"))
         page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
         page.on("request", lambda r: wrong.extend([r.url] * (not r.url.startswith(("file:", "data:", "blob:")))))
-        for path in pages(site):
+        for name in SHOWN:
+            path = site / f"{name}.html"
             page.goto(path.as_uri())
             wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
             wrong += [f"{path.name} is {wide} pixels wider than the screen"] * (wide > 0)
