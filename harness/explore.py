@@ -1,18 +1,13 @@
 """Exploration: one method tuned on one task by any search, judged on target validation alone; it enters no board.
 
-Where configurations are stopped early they climb rungs: a ninth of the steps, a third, all of them, each rung a
-training from the start with a row of its own. So every score is that of a whole training under the task's schedule, by
-the code that trains every other trial, and what is committed is never trained again. The price is up to 4/9 more steps
-for a configuration that comes to the end.
+Its folder is like a campaign's; only searcher, scheduler, steps and number of configurations may change in it.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import math
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, Final
@@ -21,10 +16,10 @@ from harness import plan, seeds
 from harness.campaign import Campaign, opened, scores
 from harness.errors import UserError
 from harness.method import Method
-from harness.plan import TUNING_SEED, Trial
 from harness.record import read_json
-from harness.settings import Choice, Distribution, build
-from harness.suite import Entrant, Suite
+from harness.search import WORST, mean_score, search_of
+from harness.settings import build
+from harness.suite import Suite
 from harness.task import Task
 from harness.trial import lost
 from results import table
@@ -35,88 +30,6 @@ EXPLORED: Final = "explored"
 
 ENDS: Final = "exploration.json"
 """Where a scheduler stopped each configuration."""
-
-REDUCTION: Final = 3
-"""Of the configurations on a rung about one in so many goes on, with so many times the steps."""
-
-RUNGS: Final = {"fifo": 1, "asha": 3}
-"""Rungs by scheduler; that of fifo is the whole budget."""
-
-WORST: Final = -1e30
-"""The score of a configuration with a seed that is not done; finite, so that a scheduler can take quantiles."""
-
-DRAWN: Final = "drawn"
-"""Under this name a searcher chooses among the configurations drawn beforehand, by number."""
-
-
-@dataclass(frozen=True)
-class Search:
-    """What is searched: everything a worker needs to know.
-
-    first: the trial of the default configuration on the first seed. rungs: steps, ascending. drawn: the configurations
-    of random search, the same that a suite with as many would draw, the default first.
-    """
-
-    first: Trial
-    entrant: Entrant
-    seeds: int
-    rungs: tuple[int, ...]
-    drawn: tuple[Method, ...]
-
-    @property
-    def space(self) -> dict[str, Distribution]:
-        """What is left to tune."""
-        space = self.entrant.method.space
-        return {name: space[name] for name in sorted(space) if name not in self.entrant.pinned}
-
-    def method(self, values: Mapping[str, Any]) -> Method:
-        """The configuration that a searcher's values stand for: a number under DRAWN, or one value for each
-        hyper-parameter, of a Choice the option's place."""
-        if DRAWN in values:
-            number: int = values[DRAWN]
-            return self.drawn[number]
-        default = self.entrant.method
-        chosen = {name: _chosen(distribution, values[name]) for name, distribution in self.space.items()}
-        method: Method = build(type(default), dataclasses.asdict(default) | chosen, f"method {default.name}, searched")
-        return method
-
-    def values(self, method: Method) -> dict[str, Any] | None:
-        """The searcher's values that stand for a configuration; None where it lies outside the space."""
-        config = plan.settings_of(method)
-        found = {name: _value(distribution, config[name]) for name, distribution in self.space.items()}
-        return None if None in found.values() or self.method(found) != method else found
-
-    def trials(self, method: Method, steps: int) -> list[Trial]:
-        """The trials of a configuration on one rung, one for each seed."""
-        numbers = range(TUNING_SEED, TUNING_SEED + self.seeds)
-        return [dataclasses.replace(self.first, method=method, seed=seed, steps=steps) for seed in numbers]
-
-
-def _chosen(distribution: Distribution, value: Any) -> Any:
-    return distribution.options[value] if isinstance(distribution, Choice) else float(value)
-
-
-def _value(distribution: Distribution, setting: Any) -> Any:
-    if isinstance(distribution, Choice):
-        return distribution.options.index(setting) if setting in distribution.options else None
-    return setting if distribution.low <= setting <= distribution.high else None
-
-
-def rungs(steps: int, scheduler: str) -> tuple[int, ...]:
-    """The steps of each rung, the last the whole budget; those that would be none or equal are left out."""
-    lengths = (steps // REDUCTION**below for below in reversed(range(RUNGS[scheduler])))
-    return tuple(sorted({length for length in lengths if length > 0}))
-
-
-def mean_score(trials: Collection[Trial], found: Mapping[str, Mapping[str, Any]]) -> float | None:
-    """The mean signed validation score of a configuration's trials, WORST if one is not done; None if one has no row.
-
-    found: status and score by key, as `harness.campaign.scores` gives them.
-    """
-    if any(trial.key not in found for trial in trials):
-        return None
-    values = [found[trial.key]["signed"] for trial in trials]
-    return WORST if None in values else math.fsum(values) / len(values)
 
 
 @dataclass(frozen=True)
@@ -135,7 +48,7 @@ class Exploration:
     def __init__(self, folder: Place, suite: Suite, scheduler: str) -> None:
         self.campaign = Campaign(folder, suite)
         self.scheduler = scheduler
-        self.search = _search(suite, scheduler)
+        self.search = search_of(suite, scheduler)
 
     @classmethod
     def open(cls, address: str | Place, suite: Suite, scheduler: str) -> Exploration:
@@ -143,7 +56,7 @@ class Exploration:
 
         Raises: UserError if nothing is left to tune, the folder cannot be written, or it holds something else.
         """
-        _search(suite, scheduler)
+        search_of(suite, scheduler)
         folder, held, wanted = opened(address, suite, EXPLORED)
         if held.get("origin") != EXPLORED:
             raise UserError(f"{folder} holds a campaign, no exploration; choose another --out")
@@ -240,18 +153,6 @@ class Exploration:
         """The best configuration that trained for the whole budget; None if none finished."""
         whole = [one for one in self.explored() if one.steps == self.search.rungs[-1] and one.score is not None]
         return whole[0] if whole else None
-
-
-def _search(suite: Suite, scheduler: str) -> Search:
-    """Raises: UserError if the method has nothing left to tune."""
-    trials = plan.tune_trials(suite)
-    (entrant,) = suite.entrants
-    if not trials:
-        pinned = f" besides what is pinned ({', '.join(sorted(entrant.pinned))})" if entrant.pinned else ""
-        raise UserError(f"method {entrant.method.name}: nothing to tune, its space is empty{pinned}")
-    first = dataclasses.replace(trials[0], exploratory=True)
-    drawn = plan.configurations(entrant, suite.tuning.configs)
-    return Search(first, entrant, suite.tuning.seeds, rungs(suite.budget.steps, scheduler), drawn)
 
 
 _IDENTITY: Final = ("method", "task", "target size", "number of seeds")

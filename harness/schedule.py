@@ -22,13 +22,14 @@ from harness.campaign import Campaign
 from harness.cluster import Request, everywhere, is_running, on_node, services, slots
 from harness.desk import Desk
 from harness.errors import UserError
-from harness.explore import DRAWN, REDUCTION, Exploration, Search
+from harness.explore import Exploration
 from harness.heartbeat import Heartbeat
 from harness.method import Method
 from harness.plan import Trial
 from harness.progress import Progress
 from harness.record import RECORD
 from harness.recovery import Job
+from harness.search import DRAWN, REDUCTION, Search
 from harness.settings import Choice, Distribution, LogUniform
 from harness.supervise import Child
 from harness.watch import LOOK_SECONDS, Watch

@@ -22,11 +22,11 @@ from harness.curves import commit_curves
 from harness.desk import Worker
 from harness.engines.allocator import keep_freed_memory
 from harness.errors import UserError
-from harness.explore import REDUCTION, WORST, Search, mean_score
 from harness.ledger import Ledger
 from harness.predictions import commit_predictions
 from harness.record import RECORD
 from harness.recovery import Job
+from harness.search import REDUCTION, WORST, Search, mean_score
 from harness.source import Store
 from results.place import Place, explain
 

@@ -15,7 +15,8 @@ from harness.campaign import Campaign
 from harness.cli import parser
 from harness.commands_run import known_methods, known_tasks
 from harness.errors import UserError
-from harness.explore import DRAWN, Exploration, rungs
+from harness.explore import Exploration
+from harness.search import DRAWN, rungs
 from harness.trial import describe
 from methods import METHODS
 from results import table
