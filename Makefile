@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= runs/quick
 
-.PHONY: demo test check browser format clean
+.PHONY: demo test check browser docs format clean
 
 demo: .venv/core.stamp
 	$(BIN)/pacbench run quick --out $(OUT) || [ $$? -eq 1 ]
@@ -19,6 +19,11 @@ check: .venv/test.stamp browser
 
 test: check
 	$(BIN)/pytest -m ray -n 2
+
+# The documentation as a site, in site/; open site/index.html, no server is needed.
+docs: .venv/test.stamp
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "site/index.html"
 
 format: .venv/test.stamp
 	$(BIN)/ruff format .
@@ -45,4 +50,4 @@ browser:
 	|| echo "make: no Chromium here, so the tests of the report in a browser cannot run"
 
 clean:
-	rm -rf .venv runs .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv runs site .pytest_cache .mypy_cache .ruff_cache

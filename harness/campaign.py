@@ -41,16 +41,7 @@ class Campaign:
 
         Raises: UserError if the folder cannot be written, is in use for something else, or holds another campaign.
         """
-        folder = open_place(folder).resolve()
-        wanted = {"suite": json.loads(seeds.canonical(plan.resolved(suite))), "protocol": PROTOCOL}
-        try:
-            if not (folder / RECORD).exists():
-                _create(folder, wanted)
-            write_durably(probe := folder / f"{STAGED}probe", b"")
-            probe.unlink(missing_ok=True)
-        except OSError as error:
-            raise UserError(f"--out {folder}: cannot be written ({explain(error)})") from error
-        held = read_record(folder)
+        folder, held, wanted = opened(folder, suite)
         if held.get("origin"):
             raise UserError(f"{folder} holds rows that were {held['origin']}, no campaign to run; choose another --out")
         if _identity(held) != _identity(wanted):
@@ -58,7 +49,6 @@ class Campaign:
                 f"{folder} holds another campaign ({difference(held, wanted)}); "
                 "choose another --out, or run it with its own suite and settings"
             )
-        _refuse_links(folder)
         return cls(folder, suite)
 
     @cached_property
@@ -121,6 +111,28 @@ class Campaign:
                 raise UserError(f"{path}: damaged, it says no configuration under 'chosen'")
             selected[cell] = build(type(cell.entrant.method), chosen, str(path))
         return selected
+
+
+def opened(
+    address: str | Place, suite: Suite, origin: str | None = None
+) -> tuple[Place, dict[str, Any], dict[str, Any]]:
+    """A place that can be written to, its campaign.json, which is written where there is none, and what that would say.
+
+    Raises: UserError if the place cannot be written, or is in use for something else.
+    """
+    folder = open_place(address).resolve()
+    wanted = {"suite": json.loads(seeds.canonical(plan.resolved(suite))), "protocol": PROTOCOL}
+    wanted |= {"origin": origin} if origin else {}
+    try:
+        if not (folder / RECORD).exists():
+            _create(folder, wanted)
+        write_durably(probe := folder / f"{STAGED}probe", b"")
+        probe.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {folder}: cannot be written ({explain(error)})") from error
+    held = read_record(folder)
+    _refuse_links(folder)
+    return folder, held, wanted
 
 
 def choose(cell: Cell, suite: Suite, trials: list[Trial], rows: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -17,14 +17,19 @@ from harness.supervise import Child, supervised
 
 BAD_INPUT, INTERRUPTED = 2, 130
 
+STARTS_RAY = ("run", "explore")
+"""Commands that work in a child process, which may be started again and resumes."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command. Returns: 0 all done, 1 some trials failed, 2 bad input, 130 interrupted."""
     options = parser().parse_args(arguments)
-    if options.command == "run":
+    if options.command in STARTS_RAY:
         options.out = _from_here(options.out)
-        if options.suite.endswith(".toml") or "/" in options.suite:
-            options.suite = _from_here(os.path.expanduser(options.suite))
+        for name in ("suite", "method", "task"):
+            given = getattr(options, name, None)
+            if given is not None and (given.endswith((".toml", ".py")) or "/" in given):
+                setattr(options, name, _from_here(os.path.expanduser(given)))
         return supervised(lambda child: _command(options, child))
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     return _command(options)
@@ -39,7 +44,7 @@ def _command(options: argparse.Namespace, child: Child | None = None) -> int:
         print(f"pacbench: {error}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
-        resumes = "; the same command resumes from what is committed" if options.command == "run" else ""
+        resumes = "; the same command resumes from what is committed" if options.command in STARTS_RAY else ""
         print(f"\npacbench: interrupted{resumes}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
@@ -48,7 +53,7 @@ def _command(options: argparse.Namespace, child: Child | None = None) -> int:
 
 
 def _dispatch(options: argparse.Namespace) -> int:
-    if options.command == "run":
+    if options.command in STARTS_RAY:
         # Ray puts the current folder on its workers' path, where a user's own `tasks/` would shadow ours.
         os.chdir(tempfile.mkdtemp(prefix="empty-", dir=options.child.scratch))
         options.ray_here = None
@@ -76,6 +81,10 @@ def _dispatch(options: argparse.Namespace) -> int:
         from harness.commands_check import check_command
 
         return check_command(options)
+    if options.command == "explore":
+        from harness.commands_explore import explore_command
+
+        return explore_command(options)
     if options.command == "import":
         from harness.commands_import import import_command
 
@@ -161,6 +170,22 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("--retry-failed", action="store_true", help="run final trials again that are not done")
     add.add_argument("--save-models", action="store_true", help="keep the network of each final trial in DIR/models")
     _wandb(add, "afterwards, export to this project of Weights & Biases")
+
+    add = commands.add_parser("explore", help="tune one method on one task, by any search; enters no comparison")
+    add.add_argument("method", metavar="METHOD", help="a name from `pacbench list methods`, or a .py file")
+    add.add_argument("task", metavar="TASK", help="a name from `pacbench list tasks`, or a .py file")
+    add.add_argument("--out", required=True, metavar="DIR", help="the exploration's folder, or s3://bucket/prefix")
+    add.add_argument("--target-size", type=int, default=100, metavar="N", help="target examples (default 100)")
+    add.add_argument("--trials", type=int, default=16, metavar="K", help="configurations in all (default 16)")
+    add.add_argument("--search", choices=("random", "optuna"), default="random", help="who chooses configurations")
+    add.add_argument("--scheduler", choices=("fifo", "asha"), default="fifo", help="asha stops the worse ones early")
+    add.add_argument("--steps", type=int, default=500, metavar="S", help="optimiser steps of a training (default 500)")
+    add.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE",
+        help="as in method.rank=4 (pinned), task.shift=2.0, tuning.seeds=3, resources.cpus=1",
+    )  # fmt: skip
+    add.add_argument("--address", metavar="A", help="a running Ray cluster ('auto' finds it); else Ray starts here")
+    _json(add)
 
     add = commands.add_parser("status", help="counts by status and by cell, and what is missing")
     add.add_argument("folder", metavar="DIR")

@@ -13,7 +13,7 @@ from typing import Final
 from rich.console import Console
 from rich.markup import escape
 
-from harness.commands_results import read_rows
+from harness.commands_results import judged_rows
 from harness.errors import UserError
 from harness.terminal import json_text, show
 from results import display
@@ -41,7 +41,7 @@ def advise_command(options: Namespace) -> int:
         adapt_seconds=_positive("--seconds", options.seconds),
         source_retention=_positive("--keep-source", options.keep_source, "a share, as in 0.9", most=1.0),
     )
-    rows = read_rows(options.folders, JUDGED)
+    rows = judged_rows(options.folders, JUDGED)
     try:
         advice = advise(rows, options.target_size, limits)
     except ValueError as error:

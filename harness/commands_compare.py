@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from harness.commands_results import read_rows, read_source
+from harness.commands_results import judged_rows, judged_source
 from harness.judging import Compared, Ranking, board_source, compared, ranking
 from harness.terminal import json_text, show
 from results import display
@@ -28,7 +28,7 @@ ASKED = {"population": "Other tasks like these", "fixed": "These tasks, other se
 
 def leaderboard_command(options: Namespace) -> int:
     """Print the leaderboard over all target sizes."""
-    found = ranking(read_rows(options.folders, JUDGED))
+    found = ranking(judged_rows(options.folders, JUDGED))
     if options.json:
         print(json_text(dataclasses.asdict(found.board) | {"sensitivity": dataclasses.asdict(found.steadiness)}))
     else:
@@ -145,7 +145,7 @@ def _owes(found: Sensitivity) -> str:
 
 def compare_command(options: Namespace) -> int:
     """Print the paired comparison of two methods, per target size and over all."""
-    own = [read_source(address, JUDGED) for address in options.folders]
+    own = [judged_source(address, JUDGED) for address in options.folders]
     board = board_source(options.board) if options.board else None
     found = compared(own, options.candidate, options.baseline, options.margin, board)
     if options.json:

@@ -71,9 +71,9 @@ def _check(options: Namespace) -> None:
 
 
 def _from_rows(options: Namespace) -> list[Design]:
-    from harness.commands_results import read_rows  # which variances do not need
+    from harness.commands_results import judged_rows  # with what it needs to draw reports, which variances do not
 
-    rows = read_rows(options.folders)
+    rows = judged_rows(options.folders)
     baseline = options.baseline or "fine_tuning"
     try:
         found = designs(rows, baseline, options.difference, options.tasks, options.seeds)

@@ -87,11 +87,29 @@ def _read_file(path: Path, columns: Sequence[str]) -> pa.Table:
 
 def read_rows(addresses: Sequence[str | Place], columns: Sequence[str] = tuple(SCHEMA.names)) -> pa.Table:
     """The rows of all campaigns, one per key. Raises: UserError as `read_source` does, or where they must not mix."""
-    sources = [read_source(address, columns) for address in addresses]
+    return _merged([read_source(address, columns) for address in addresses])
+
+
+def _merged(sources: Sequence[Source]) -> pa.Table:
     try:
         return merged(sources)
     except ValueError as error:
         raise UserError(str(error)) from error
+
+
+def judged_source(address: str | Place, columns: Sequence[str] = tuple(SCHEMA.names)) -> Source:
+    """As `read_source`, without the rows of explorations, which enter no judgement; how many there were is said."""
+    source = read_source(address, columns)
+    kept = tables.confirmatory(source.rows)
+    if explored := len(source.rows) - len(kept):
+        were = "1 exploratory row is" if explored == 1 else f"{explored:,} exploratory rows are"
+        print(f"pacbench: {address}: {were} left out; what was explored enters no comparison", file=sys.stderr)
+    return dataclasses.replace(source, rows=kept)
+
+
+def judged_rows(addresses: Sequence[str | Place], columns: Sequence[str] = tuple(SCHEMA.names)) -> pa.Table:
+    """As `read_rows`, without the rows of explorations."""
+    return _merged([judged_source(address, columns) for address in addresses])
 
 
 @dataclass(frozen=True)
@@ -235,7 +253,7 @@ def report_command(options: Namespace) -> int:
     """Write the report and print where it is: 1 if it refuses to mix the campaigns, and says why."""
     from harness.reporting import write  # with what draws figures, which the other commands do not need
 
-    sources = [read_source(address) for address in options.folders]
+    sources = [judged_source(address) for address in options.folders]
     campaigns = [address for address in options.folders if not Path(address).is_file()]
     records = [read_record(open_place(address)) for address in campaigns]
     if not options.out and options.folders[0] not in campaigns:

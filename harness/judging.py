@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from harness.commands_results import read_source
+from harness.commands_results import judged_source, read_source
 from harness.errors import UserError, nearest
 from results.beside import Beside, beside
 from results.boards import boards
@@ -55,7 +55,7 @@ def board_source(named: str) -> Source:
     if "/" not in named and not named.endswith(".parquet") and not Path(named).exists():
         expected = "or give a campaign's folder or a file of `pacbench export`"
         raise UserError(f"--board {named}: no published board has that name; {nearest(named, known)} ({expected})")
-    return read_source(named, JUDGED)
+    return judged_source(named, JUDGED)
 
 
 def ranking(rows: pa.Table, target_size: int | None = None) -> Ranking:

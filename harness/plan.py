@@ -90,6 +90,7 @@ class Trial:
     that rivals are paired; draw_key the examples, nested over target sizes; key names the row, and that of the plain
     engine derives what only the method draws. attempt, trial_seconds and engine_reason are not part of any key. engine
     trains on the target, source_engine (the same for all target sizes) the source model and what `prepare` trains.
+    exploratory: a trial of `pacbench explore`, whose row enters no comparison; it draws as a campaign's tuning does.
     """
 
     suite: str
@@ -109,6 +110,7 @@ class Trial:
     source_engine: str = "plain"
     sharding: Sharding | None = None
     attempt: int = 1
+    exploratory: bool = False
 
     @property
     def precision(self) -> str:
@@ -151,7 +153,8 @@ class Trial:
     def key(self) -> str:
         method = [self.label, self.method.name, self.method.version, self.config]
         engines = [self.engine] if self.engine == self.source_engine else [self.engine, self.source_engine]
-        made_of = [self.pair_key, self.stage, method, self.steps, self.precision, self.world_size]
+        stage = f"{self.stage}, exploratory" if self.exploratory else self.stage
+        made_of = [self.pair_key, stage, method, self.steps, self.precision, self.world_size]
         return seeds.digest([*made_of, *engines, *self._spread])
 
     @property
@@ -166,8 +169,8 @@ class Trial:
 
     @functools.cached_property
     def drawn_by(self) -> Trial:
-        """The same trial on the plain engine: its keys seed what a method draws, so that engines agree."""
-        return dataclasses.replace(self, engine="plain", source_engine="plain", sharding=None)
+        """The confirmatory trial on the plain engine: its keys seed what a method draws, so that engines agree."""
+        return dataclasses.replace(self, engine="plain", source_engine="plain", sharding=None, exploratory=False)
 
 
 def settings_of(method: Method) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Run a campaign: source models, tuning, selection, final seeds. Resume is plan minus committed."""
+"""Run a campaign: source models, tuning, selection, final seeds. Resume is plan minus committed. Explorations too."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from harness import plan, schedule
 from harness.campaign import Campaign
 from harness.cluster import Request, cluster, larger, request, slots
 from harness.embedded import Embedded
+from harness.explore import Exploration
 from harness.plan import Pack, Trial
 from harness.progress import Progress
 from harness.recovery import Job
@@ -96,6 +97,29 @@ def run(
             Runner(campaign, asked, progress, child).run(tune, final, retry_failed)
         progress.end()
     return progress.counts
+
+
+def explore(
+    exploration: Exploration,
+    searcher: str,
+    number: int,
+    ray_here: Embedded | None,
+    address: str | None,
+    progress: Progress,
+    child: Child,
+) -> None:
+    """Explore `number` more configurations, on the local Ray or else at the address. Raises: UserError."""
+    campaign, search = exploration.campaign, exploration.search
+    most = [search.first] * (number * search.seeds * len(search.rungs))
+    schedule.check_disk(campaign, _bytes_needed(campaign, most), child.scratch)
+    asked = request(campaign.suite)
+    with cluster(ray_here, address):
+        slots(asked)  # a request that never fits is refused before anything starts
+        if ray_here is None:
+            schedule.check_nodes(campaign, asked)
+        progress.begin("explore", len(most))
+        schedule.search_configurations(exploration, searcher, number, asked, progress, child)
+    progress.end()
 
 
 def _missing_finals(campaign: Campaign, retry_failed: bool) -> list[Trial]:

@@ -1,30 +1,43 @@
-"""Ray Tune runs the packs: first in first out, on workers that stay; a watch deals with what is stuck or lost."""
+"""Ray Tune runs the packs: first in first out, on workers that stay; a watch deals with what is stuck or lost.
+
+Its searchers and early stopping serve explorations only, whose rows enter no comparison.
+"""
 
 from __future__ import annotations
 
 import pickle
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import ray
 from ray import cloudpickle, tune
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 
-from harness import provenance
+from harness import plan, provenance, seeds
 from harness.campaign import Campaign
-from harness.cluster import Request, everywhere, on_node, slots
+from harness.cluster import Request, everywhere, is_running, on_node, services, slots
 from harness.desk import Desk
 from harness.errors import UserError
+from harness.explore import Exploration
 from harness.heartbeat import Heartbeat
+from harness.method import Method
 from harness.packages import plugins_of
 from harness.plan import Trial, used
 from harness.progress import Progress
 from harness.record import RECORD
 from harness.recovery import Job
+from harness.search import DRAWN, REDUCTION, Search
+from harness.settings import Choice, Distribution, LogUniform
 from harness.supervise import Child
-from harness.watch import Watch
-from harness.worker import PackRunner, Terms, unfit
+from harness.watch import LOOK_SECONDS, Watch
+from harness.worker import ConfigurationRunner, PackRunner, Terms, unfit
+
+STRIKES = 3
+"""So often a worker may die over one configuration of an exploration."""
 
 FREE_BYTES = 500 * 10**6
 """Ray's files of a run, with room for what workers write beside."""
@@ -110,6 +123,127 @@ def run_jobs(
             "command resumes"
         )
     return watch.exhausted_trials()
+
+
+def search_configurations(
+    exploration: Exploration,
+    searcher: str,
+    number: int,
+    asked: Request,
+    progress: Progress,
+    child: Child,
+) -> None:
+    """Let Tune's searcher choose among the configurations, and its scheduler which of them go on.
+
+    searcher: `random` takes those drawn beforehand, as many as the exploration has; `optuna` chooses by what is known
+    so far, `number` more of them. Rows are committed by the workers. Raises: UserError if rows cannot be written.
+    """
+    campaign, search, ends = exploration.campaign, exploration.search, exploration.ends()
+    concurrent = slots(asked)
+    shown = Shown(exploration, progress, child)
+    runner = tune.with_parameters(ConfigurationRunner, search=search, ends=ends, terms=terms(campaign, asked))
+    storage = tempfile.mkdtemp(prefix="tune-", dir=child.scratch)
+    try:
+        results = tune.Tuner(
+            tune.with_resources(runner, asked.tune()),
+            param_space=_space(search, ends, searcher),
+            tune_config=tune.TuneConfig(
+                metric="score",
+                mode="max",
+                num_samples=number if searcher == "optuna" else 1,
+                max_concurrent_trials=concurrent,
+                search_alg=_optuna(exploration) if searcher == "optuna" else None,
+                scheduler=_scheduler(search),
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                storage_path=storage,
+                name="exploration",
+                verbose=0,
+                callbacks=[shown],
+                failure_config=tune.FailureConfig(max_failures=STRIKES - 1),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+            ),
+        ).fit()
+    finally:
+        shutil.rmtree(storage, ignore_errors=True)
+    if shown.unwritten:
+        raise UserError(f"{campaign.folder}: rows cannot be written ({shown.unwritten}); what is committed is kept")
+    for result in (results[place] for place in range(len(results))):
+        if result.error is not None and result.config is not None:
+            exploration.lost(search.method(result.config), f"worker process died, {STRIKES} times")
+
+
+def _space(search: Search, ends: dict[str, int], searcher: str) -> dict[str, Any]:
+    """Tune's own form of what is searched."""
+    if searcher == "random":
+        wanted = [
+            number for number, method in enumerate(search.drawn) if len(search.rungs) > 1 or not _ended(method, ends)
+        ]
+        return {DRAWN: tune.grid_search(wanted)}
+    return {name: _domain(distribution) for name, distribution in search.space.items()}
+
+
+def _ended(method: Method, ends: dict[str, int]) -> bool:
+    return seeds.canonical(plan.settings_of(method)) in ends
+
+
+def _domain(distribution: Distribution) -> Any:
+    if isinstance(distribution, Choice):
+        return tune.choice(list(range(len(distribution.options))))
+    draw = tune.loguniform if isinstance(distribution, LogUniform) else tune.uniform
+    return draw(distribution.low, distribution.high)
+
+
+def _scheduler(search: Search) -> Any:
+    if len(search.rungs) == 1:
+        return FIFOScheduler()  # type: ignore[no-untyped-call]
+    most = REDUCTION ** (len(search.rungs) - 1)
+    return ASHAScheduler(time_attr="resource", max_t=most, grace_period=1, reduction_factor=REDUCTION)
+
+
+def _optuna(exploration: Exploration) -> Any:
+    """Optuna's sampler, told what is known; without that it begins with the default configuration."""
+    import optuna
+    from ray.tune.search.optuna import OptunaSearch
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    told = exploration.told()
+    default = exploration.search.values(exploration.search.entrant.method)
+    points = [values for values, _ in told] or ([default] if default is not None else [])
+    seed = seeds.derive(exploration.search.first.key, f"optuna after {len(told)}") % 2**32
+    return OptunaSearch(points_to_evaluate=points, evaluated_rewards=[score for _, score in told] or None, seed=seed)
+
+
+class Shown(tune.Callback):
+    """Progress of an exploration. Called by Tune's loop, in the driver's main thread."""
+
+    def __init__(self, exploration: Exploration, progress: Progress, child: Child) -> None:
+        self.exploration, self.progress, self.child = exploration, progress, child
+        self.services = services()
+        self.unwritten: str | None = None
+        self.looked = time.monotonic()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune keeps a copy of its callbacks for a restart that is never asked of it."""
+        return {}
+
+    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any) -> None:
+        self.unwritten = result.get("unwritten", self.unwritten)
+        if result.get("statuses"):
+            self.progress.add(result["statuses"])
+            self.child.alive()
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
+        last = trial.last_result
+        if "steps" in last:
+            self.exploration.end(self.exploration.search.method(trial.config), last["steps"])
+
+    def on_step_end(self, iteration: int, trials: list[Any], **_: Any) -> None:
+        if time.monotonic() - self.looked > LOOK_SECONDS:
+            self.looked = time.monotonic()
+            if not all(map(is_running, self.services)):
+                self.child.crash()
 
 
 def _unsendable(jobs: Sequence[Job]) -> str:

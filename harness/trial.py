@@ -86,7 +86,7 @@ def describe(trial: Trial) -> Row:
         "suite": trial.suite,
         "protocol": PROTOCOL,
         "stage": trial.stage,
-        "exploratory": False,
+        "exploratory": trial.exploratory,
         "task": trial.task.id,
         "task_version": trial.task.version,
         "data_hash": trial.facts.data_hash,

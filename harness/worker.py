@@ -1,4 +1,4 @@
-"""What runs on the cluster: workers that take packs from the desk."""
+"""What runs on the cluster: workers that take packs from the desk, and those that explore configurations."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ import ray
 import torch
 from ray import tune
 
-from harness import note, packages, provenance
+from harness import note, packages, plan, provenance, seeds
 from harness import trial as trials
+from harness.campaign import scores
 from harness.checkpoints import Checkpoints
 from harness.cluster import Request, nodes
 from harness.curves import commit_curves
@@ -30,6 +31,7 @@ from harness.predictions import commit_predictions
 from harness.prices import Prices
 from harness.record import RECORD
 from harness.recovery import Job
+from harness.search import REDUCTION, WORST, Search, mean_score
 from harness.source import Store
 from harness.suite import EngineChoice
 from results.place import Place, explain
@@ -70,26 +72,14 @@ class PackRunner(tune.Trainable):
 
     def setup(self, config: dict[str, Any], desk: Any, terms: Terms) -> None:  # type: ignore[override]
         """One thread per worker; first calls are made here, untimed. Raises: UserError if this node will not do."""
-        if wrong := unfit(terms):
-            raise UserError(f"node {provenance.host()}: {wrong}")
-        torch.set_num_threads(1)
-        keep_freed_memory()
         self.desk, self.terms, self.slot = desk, terms, config["slot"]
         self.spent = False
         self.ledger = Ledger(terms.folder)
-        models = terms.folder / MODELS if terms.save_models and isinstance(terms.folder, Path) else None
-        sharded = terms.asked.ranks > 0
-        self.gang = Gang(terms.folder, terms.engine, terms.asked, terms.alone, models) if sharded else None
-        own = terms.asked.gpus and not sharded
-        self.store = Store(terms.folder / "cache", torch.device("cuda" if own else "cpu"))
-        self.store.models = models
-        trials.warm_up(self.store)
-        path = Path(tempfile.gettempdir()) / f"pacbench-note-{os.getpid()}"
-        self.store.together.note = note.Note(path)
-        node = ray.get_runtime_context().get_node_id()
-        self.worker = Worker(node, provenance.host(), os.getpid(), str(path), oom_kills())
-        if not terms.asked.gpus and not sharded:  # CUDA's own reservations would count
-            _limit_memory(terms.asked, nodes()[node])
+        self.store, self.worker = _begin(terms)
+        self.store.models = terms.folder / MODELS if terms.save_models and isinstance(terms.folder, Path) else None
+        self.gang = None
+        if terms.asked.ranks:
+            self.gang = Gang(terms.folder, terms.engine, terms.asked, terms.alone, self.store.models)
 
     def step(self) -> dict[str, Any]:
         if self.spent:
@@ -147,6 +137,68 @@ class PackRunner(tune.Trainable):
 
     def cleanup(self) -> None:
         Path(self.worker.note).unlink(missing_ok=True)
+
+
+class ConfigurationRunner(tune.Trainable):
+    """One configuration of an exploration, a Tune trial whose every step trains one rung of it and commits its rows.
+
+    What is committed is not trained again, so a worker that takes over from a lost one goes on where that stood.
+    """
+
+    def setup(  # type: ignore[override]
+        self, config: dict[str, Any], search: Search, ends: dict[str, int], terms: Terms
+    ) -> None:
+        """ends: the steps at which configurations are known to end. Raises: UserError if this node will not do."""
+        self.search, self.ends, self.terms = search, ends, terms
+        self.ledger = Ledger(terms.folder)
+        self.store, self.worker = _begin(terms)
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Another configuration, on the same worker."""
+        self.method = self.search.method(new_config)
+        self.end = self.ends.get(seeds.canonical(plan.settings_of(self.method)), self.search.rungs[-1])
+        self.rung = 0
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """The mean signed validation score on the next rung, and the statuses of what was trained for it now."""
+        steps = self.search.rungs[self.rung]
+        wanted = self.search.trials(self.method, steps)
+        committed = scores(self.ledger.outcomes())
+        missing = [trial for trial in wanted if trial.key not in committed]
+        if missing:
+            rows = trials.run_pack(missing, self.store, self.terms.alone)
+            try:
+                self.ledger.append(commit_curves(self.terms.folder, rows))
+            except OSError as error:
+                return {"unwritten": explain(error), "score": WORST, "resource": 0, "done": True}
+            committed = scores(self.ledger.outcomes())
+        score = mean_score(wanted, committed)
+        told = {"score": score, "resource": REDUCTION**self.rung, "steps": steps}
+        told["statuses"] = [committed[trial.key]["status"] for trial in missing]
+        self.rung += 1
+        return told | {"done": score == WORST or steps >= self.end}
+
+    def cleanup(self) -> None:
+        Path(self.worker.note).unlink(missing_ok=True)
+
+
+def _begin(terms: Terms) -> tuple[Store, Worker]:
+    """What every worker does first; it has one thread, and first calls are made here, untimed. Raises: UserError."""
+    if wrong := unfit(terms):
+        raise UserError(f"node {provenance.host()}: {wrong}")
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    sharded = terms.asked.ranks > 0
+    store = Store(terms.folder / "cache", torch.device("cuda" if terms.asked.gpus and not sharded else "cpu"))
+    trials.warm_up(store)
+    path = Path(tempfile.gettempdir()) / f"pacbench-note-{os.getpid()}"
+    store.together.note = note.Note(path)
+    node = ray.get_runtime_context().get_node_id()
+    if not terms.asked.gpus and not sharded:  # CUDA's own reservations would count
+        _limit_memory(terms.asked, nodes()[node])
+    return store, Worker(node, provenance.host(), os.getpid(), str(path), oom_kills())
 
 
 def unfit(terms: Terms) -> str | None:

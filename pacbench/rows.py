@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
 
-from harness.commands_results import read_rows, read_source
+from harness.commands_results import judged_source, read_rows
 from harness.errors import UserError, nearest
 from results import table as tables
 from results.boards import boards
@@ -74,7 +74,7 @@ def _source(one: One, number: int, columns: Sequence[str]) -> Source:
         raise UserError(f"rows {number}: {one!r}; expected a campaign's folder, a .parquet file or a pyarrow.Table")
     where = address(one)
     assert where is not None
-    return read_source(where, columns)
+    return judged_source(where, columns)
 
 
 def _conformed(rows: pa.Table, number: int) -> pa.Table:

@@ -21,7 +21,7 @@ from results.pivot import Grid, pivot
 from results.profile import Profile, profile
 from results.sensitivity import Sensitivity, sensitivity
 from results.statistics import FloatArray
-from results.table import final_rows, latest, ordered
+from results.table import confirmatory, final_rows, latest, ordered
 from results.tuning_curve import TuningCurve, tuning_curves
 from results.winning import Wins, wins
 
@@ -90,9 +90,11 @@ class Findings:
 
 def findings(rows: pa.Table, baseline: str, refusal: str | None = None) -> Findings:
     """Judge rows of one or several campaigns. Rows that must not be mixed are counted and listed, never averaged.
+    Those of explorations are left out altogether.
 
     ``refusal``: why these rows must not be mixed, where that is known beforehand.
     """
+    rows = confirmatory(rows)
     rows = rows.set_column(rows.column_names.index("label"), "label", pc.coalesce(rows["label"], rows["method"]))
     rows = latest(ordered(rows))
     bare = Findings(rows, baseline, ())

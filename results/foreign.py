@@ -143,6 +143,10 @@ def _fitting(batch: Batch, mapping: Mapping, account: Account) -> _Part:
     used = {*given.values(), *mapping.where, *(IDENTITY if batch.kind != "JSON" else ())}
     account.unused = sorted({*account.unused, *(name for name in columns.column_names if name not in used)})
     exported = set(IDENTITY) <= set(columns.column_names) and not mapping.wide
+    if exported and given.get("exploratory", "") != "exploratory":
+        raise ResultsError(
+            f"{what}: exploratory is said by the rows themselves; what was explored enters no comparison under any name"
+        )
     rows = Rows(columns, given, mapping.constants, mapping.decimal, mapping.keep_failures)
     part = _Part(rows.table(_origin(batch, file, lines), exported), batch, file, lines)
     for reason, wrong, blamed in rows.refused():

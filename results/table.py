@@ -104,6 +104,12 @@ def final_rows(rows: pa.Table) -> pa.Table:
     return rows if wanted.all() else rows.filter(pa.array(wanted))
 
 
+def confirmatory(rows: pa.Table) -> pa.Table:
+    """The rows without those of explorations, which enter no board, no comparison and no report."""
+    explored = rows["exploratory"].fill_null(False)
+    return rows.filter(pc.invert(explored)) if pc.any(explored).as_py() else rows
+
+
 def is_final(rows: pa.Table) -> np.ndarray:
     """Which rows may enter a comparison. Shapes: (rows,)."""
     final = pc.and_(pc.equal(rows["stage"], "final"), pc.invert(rows["exploratory"]))

@@ -11,7 +11,6 @@ import signal
 import subprocess
 import time
 from datetime import datetime
-from pathlib import Path
 
 import pytest
 
@@ -21,7 +20,6 @@ from tests.conftest import COMMAND, processes_of_session
 
 pytestmark = pytest.mark.ray
 
-README = Path(__file__).parents[2] / "README.md"
 SCORES = [name for name in table.SCHEMA.names if name.startswith("score_")]
 
 
@@ -269,26 +267,6 @@ def test_failed_trials_are_retried_when_asked(pacbench, tmp_path):
     rows = table.read(tmp_path / "out").to_pylist()
     assert {(r["label"], r["attempt"], r["status"]) for r in rows} == {("flaky", 2, "done"), ("scratch", 1, "done")}
     assert len(table.read_attempts(tmp_path / "out")) == 6
-
-
-def test_a_method_in_one_file_written_from_the_readme(pacbench, tmp_path):
-    """The README's own example, copied into a folder elsewhere, runs beside a built-in method. That folder also holds
-    the user's `tasks/` and `methods/`, which must not get in the way."""
-    blocks = dict(re.findall(r"`(\w+\.(?:py|toml))`:\n\n```\w+\n(.*?)```", README.read_text(), re.DOTALL))
-    assert len(blocks["my_method.py"].splitlines()) < 40
-    for name, content in blocks.items():
-        (tmp_path / name).write_text(content)
-    for name in ("tasks", "methods"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "__init__.py").write_text("raise RuntimeError('the user's own package')\n")
-    arguments = ("--set", "final.seeds=1", "--set", "budget.steps=10", "--set", "tuning.configs=1")
-    process = pacbench("run", "my_suite.toml", "--out", "out", *arguments, cwd=tmp_path)
-    assert process.returncode == 0, process.stderr
-    rows = table.read(tmp_path / "out").to_pylist()
-    assert {row["status"] for row in rows} == {"done"}
-    versions = {row["label"]: row["method_version"] for row in rows}
-    assert len(versions) == 2
-    assert any("+" in version for version in versions.values()), "the file's hash is part of the version"
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
