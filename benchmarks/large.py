@@ -33,7 +33,7 @@ from harness.data import Examples, batch_order
 from harness.engines.deepspeed import DeepSpeed, _Spread
 from harness.fit import Fit, Job
 from harness.method import Problem
-from harness.objective import Objective
+from harness.objective import Objective, PartlyFrozen, SquaredDistance
 from harness.recipe import Recipe
 from harness.sharding import Sharding
 from methods import METHODS
@@ -87,6 +87,15 @@ def objective_of(method: str, network: torch.nn.Module, examples: Examples, engi
         return made.adapt(made.prepare(network, problem, fit), problem, fit)
 
 
+def _bytes_beside(module: torch.nn.Module) -> int:
+    """Of what a method remembers of a weight: an anchor; a mask, and the entries that it fixes."""
+    if isinstance(module, SquaredDistance):
+        return module.anchor.numel() * module.anchor.element_size()
+    if isinstance(module, PartlyFrozen):
+        return module.fixed.numel() + 4 * int(module.fixed.sum())
+    return 0
+
+
 class Case:
     """One method at one stage, ready to take steps."""
 
@@ -96,11 +105,7 @@ class Case:
         examples = examples_of(options)
         objective = objective_of(method, network_of(options), examples, engine)
         self.trained = objective.trained_entries()
-        self.beside = sum(
-            weight.numel() * weight.element_size()
-            for name, weight in objective.named_parameters()
-            if not weight.requires_grad and ("anchor" in name or "parametrizations" in name)
-        )
+        self.beside = sum(_bytes_beside(module) for module in objective.modules())
         self.host_bytes = sum(t.numel() * t.element_size() for t in [*objective.parameters(), *objective.buffers()])
         order = batch_order(64, options.batch, 10_000, 0)
         self.spread = _Spread(engine, objective, Job([objective], examples, order, RECIPE, 1e-4, None, [0]), 0)

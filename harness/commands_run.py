@@ -240,6 +240,8 @@ def _run(campaign: Campaign, options: Namespace) -> int:
     from harness.run import FAILURES, run  # Ray is imported only where something runs
 
     ran = run(campaign, options.ray_here, options.address, options.retry_failed, Progress(), options.child)
+    if every := campaign.suite.engine.checkpoint_steps:  # those of trials whose row the driver has written
+        Checkpoints.beside(campaign.folder, every).forget(*campaign.ledger.outcomes()["key"].to_pylist())
     for repeat in campaign.ledger.differing():
         print(f"pacbench: {repeat}", file=sys.stderr)
     statuses = campaign.ledger.outcomes()["status"].to_pylist()

@@ -45,6 +45,7 @@ class Seat:
     def __init__(self, rank: int, asked: Request) -> None:
         self.rank = rank
         self.child: BaseProcess | None = None
+        self.wanted = True
         self.met: TCPStore | None = None
         self.context: Any = multiprocessing.get_context("spawn" if asked.gpus else "forkserver")
         if not asked.gpus:
@@ -53,6 +54,7 @@ class Seat:
 
     def meet(self) -> tuple[str, int]:
         """A new place where the ranks of one trial find each other."""
+        self.wanted = True
         host: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
         self.met = TCPStore(host, 0, is_master=True, wait_for_workers=False)
         return host, self.met.port
@@ -63,6 +65,8 @@ class Seat:
         content = cloudpickle.dumps(order)  # type: ignore[no-untyped-call]
         self.child = child = self.context.Process(target=main, args=(sending, self.rank, content))
         child.start()
+        if not self.wanted:  # another rank was lost before this one began
+            child.kill()
         sending.close()
         try:
             rows: list[Row] = pickle.loads(receiving.recv_bytes())
@@ -70,11 +74,11 @@ class Seat:
             child.join()
             where = f"rank {self.rank} of {order.engine.ranks} on {provenance.host()}, process {child.pid}"
             raise RankLost(f"{where}, {_ending(child.exitcode)}") from None
-        child.join(GRACE_SECONDS)
         return rows
 
     def end(self) -> None:
-        """Kill the process, if one runs."""
+        """Kill the process, if one runs or is about to."""
+        self.wanted = False
         if self.child is not None:
             self.child.kill()
 

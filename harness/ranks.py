@@ -67,12 +67,12 @@ def main(sending: Connection, rank: int, content: bytes) -> None:
         trials.prepare_networks(order.pack.prepare, store)
     else:
         rows = [trials.run(one, store, order.alone) for one in order.pack.trials]
-    if order.models is None:  # else the first rank may be writing for long, and needs nobody any more
-        with contextlib.suppress(RuntimeError):  # who failed is no longer there
-            distributed.barrier()
     if rank:
         rows = [{name: value for name, value in row.items() if name not in (CURVE, PREDICTIONS)} for row in rows]
     sending.send_bytes(pickle.dumps(rows))
+    if all(row["status"] == "done" for row in rows):  # the others may still be reading what this rank sent them
+        with contextlib.suppress(RuntimeError):
+            distributed.barrier()
     os._exit(0)  # the libraries' own ends can wait for ranks that are gone
 
 
@@ -86,6 +86,7 @@ def _join(order: Order, rank: int) -> Store:
     device = torch.device("cuda", 0) if cuda else torch.device("cpu")
     if cuda:
         torch.cuda.set_device(device)
+        os.environ["TORCH_NCCL_BLOCKING_WAIT"] = "1"  # who waits in vain shall say so, not be ended
     host, port = order.address
     met = TCPStore(host, port, is_master=False, timeout=waiting)
     distributed.init_process_group("nccl" if cuda else "gloo", store=met, rank=rank, world_size=ranks, timeout=waiting)

@@ -23,7 +23,7 @@ class Sharding:
     """
 
     ranks: int = setting(1, low=1, high=4096)
-    zero_stage: int = setting(0, low=0, high=3)
+    zero_stage: int = setting(3, low=0, high=3)
     precision: str = setting("float32", options=PRECISIONS)
     accumulation: int = setting(1, low=1, high=4096)
     offload: bool = False

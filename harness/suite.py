@@ -101,8 +101,8 @@ class EngineChoice(Sharding):
         )
 
     def settings(self) -> dict[str, object]:
-        """By name, without those that the engine does not have."""
-        return dataclasses.asdict(self) if self.name == "deepspeed" else {"name": self.name}
+        """By name, those that can change a number."""
+        return {"name": self.name, **(dataclasses.asdict(self.sharding) if self.sharding else {})}
 
 
 @dataclass(frozen=True)
@@ -229,8 +229,8 @@ def parse(
         prices=parse_prices(raw.get("prices", {}), where),
         **tables,
     )
-    if suite.engine.sharding and suite.engine.ranks > 1 and 0 < suite.resources.gpu_share < 1:
-        raise UserError(f"{where}: [resources] gpus = {suite.resources.gpus:g}; expected whole GPUs for each rank")
+    if suite.engine.sharding and suite.resources.gpu_share not in (0, 1):
+        raise UserError(f"{where}: [resources] gpus = {suite.resources.gpus:g}; expected 0 or 1 for each rank")
     if not suite.tasks:
         raise UserError(f"{where}: no task is left: {'; '.join(suite.left_out)}")
     _refuse_doubles([task.id for task in suite.tasks], f"{where}: tasks")

@@ -85,7 +85,8 @@ def supervised(work: Callable[[Child], int]) -> int:
         heard = _listen(reading)
         signals.pass_to(None)
         sweep()
-        waiting.communicate()  # it deletes the folder
+        waiting.communicate()  # it deletes the folder, where the sweep has left it the time
+        rmtree(scratch, ignore_errors=True)
         if heard[-1:] not in (b"", b"."):
             return heard[-1]
         if signals.interrupted():

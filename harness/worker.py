@@ -113,7 +113,7 @@ class PackRunner(tune.Trainable):
         rows = gang.run(job.pack)
         self.store.together.note.doing("")
         answer: dict[str, Any] = {"statuses": []} if job.pack.kind == "source" else self._commit(job, rows, [])
-        if self.terms.engine.checkpoint_steps:
+        if self.terms.engine.checkpoint_steps and "unwritten" not in answer:
             of_sources = [f"source-{trial.source_key}" for trial in job.pack.trials]
             of_sources += [f"prepared-{trial.prepare_key}" for trial in (*job.pack.trials, *job.pack.prepare)]
             checkpoints = Checkpoints.beside(self.terms.folder, self.terms.engine.checkpoint_steps)

@@ -24,9 +24,9 @@ from harness.data import Examples, size, take
 from harness.draws import own_draws
 from harness.engines.plain import CHECK_EVERY
 from harness.engines.recompute import recomputed
-from harness.engines.shards import Shards
+from harness.engines.shards import Shards, forget_gradients, read_outside
 from harness.engines.update import BETA1, BETA2, EPSILON
-from harness.errors import TrialTimeout
+from harness.errors import Declined, TrialTimeout
 from harness.evaluate import Predict, predictions
 from harness.fit import Fitted, Job, all_finite
 from harness.objective import Objective, terms
@@ -37,6 +37,9 @@ _TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 LARGEST_BUCKET = 500_000_000
 """Elements that are sent at a time at most; DeepSpeed's default."""
+
+OVERFLOWS = 40
+"""Times that a step in float16 is tried at most: the loss's scale is halved each time."""
 
 LIVE_PARAMETERS = 1_000_000_000
 """Parameters that a rank of stage 3 may hold whole at a time; DeepSpeed's default."""
@@ -87,9 +90,11 @@ class DeepSpeed:
         trained = {key: weight for key, weight in objective.named_parameters() if weight.requires_grad}
         if not trained or not steps:
             return Fitted(steps, float("nan"), diverged=False, engine=self.name)
-        spread = _Spread(self, objective.train(), job, draw_seed)
+        _refuse_batch_statistics(objective.train(), self.ranks * self.sharding.accumulation)
+        spread = _Spread(self, objective, job, draw_seed)
         try:
-            done, curve = spread.resume(name)
+            done, curve, seconds = spread.resume(name)
+            started -= seconds
             while done < steps:
                 until = min(steps, *(done - done % often + often for often in (CHECK_EVERY, self.saved_every)))
                 losses = [spread.step(step) for step in range(done, until)]
@@ -99,12 +104,13 @@ class DeepSpeed:
                     return Fitted(done, float("nan"), True, self._now() - started, engine=self.name, curve=curve)
                 if done % CHECK_EVERY == 0 or done == steps:
                     curve += ((done, float(losses[-1])),)
-                spread.save(name, done, curve)
+                spread.save(name, done, curve, self._now() - started)
             spread.give_back(objective, trained)
         finally:
             spread.end()
         finite = all(all_finite(weight.detach()) for weight in trained.values())
-        return Fitted(steps, curve[-1][1], not finite, self._now() - started, engine=self.name, curve=curve)
+        took = self._now() - started
+        return Fitted(steps, curve[-1][1], not finite, took, engine=self.name, note=spread.note, curve=curve)
 
     def _check_time(self, job: Job) -> None:
         """Raises: TrialTimeout on every rank once the time is over on one of them."""
@@ -185,31 +191,55 @@ class _Spread:
     def __init__(self, owner: DeepSpeed, objective: Objective, job: Job, draw_seed: int) -> None:
         self.owner, self.job = owner, job
         self.seed = torch.tensor(draw_seed, device=owner.device)
-        working = copy.deepcopy(objective)
+        working = copy.deepcopy(objective).to(
+            _TYPES[owner.sharding.precision]
+        )  # DeepSpeed casts not all that it shards
         working.loss = self.loss = _Weighted(objective.loss)
         self.calls = recomputed(working.network) if owner.sharding.checkpoint_activations else None
         self.shards = Shards(working, owner.ranks) if owner.sharding.zero_stage == 3 else None
         config = owner._config(working, job.order.shape[1], job.recipe.clip_norm)
+        outside = read_outside(working) if self.shards is not None else []
+        self.note = "weights that the penalty reads outside their modules are whole on every rank" if outside else ""
         self.engine = _initialize(owner, working, job.recipe, config)
+        for weight in outside:
+            owner.library.zero.register_external_parameter(self.engine.module, weight)
         if self.shards is not None:
             self.shards.bind(owner.rank, self.engine.optimizer.optimizer, owner.device)
 
     def step(self, step: int) -> Tensor:
-        """Train by one step; the mean loss before it over the whole batch, the same on every rank. Shapes: a scalar."""
+        """Train by one step; the mean loss before it over the whole batch, the same on every rank. Shapes: a scalar.
+
+        In float16 a step whose gradient overflows is taken again, with a smaller scale of the loss.
+        """
         owner, job, engine = self.owner, self.job, self.engine
         rate = job.learning_rate * job.recipe.rate_factor(step, len(job.order))
         for group in engine.optimizer.param_groups:
             group["lr"] = rate
         index = job.order[step]
         whole = take(job.examples, index)
-        parts = owner.ranks * owner.sharding.accumulation
+        for _ in range(OVERFLOWS if owner.sharding.precision == "float16" else 1):
+            mean = self._try(step, whole)
+            if engine.was_step_applied():  # else the gradient was too large for the loss's scale, which is smaller now
+                break
+        distributed.all_reduce(mean)
+        return mean
+
+    def _try(self, step: int, whole: Examples) -> Tensor:
+        """This rank's share of the mean loss over the whole batch, after one update from its gradient."""
+        owner, engine = self.owner, self.engine
+        parts, width = owner.ranks * owner.sharding.accumulation, size(whole)
         counted = terms(self.loss.loss, whole)
         mean = torch.zeros((), device=owner.device)
+        if self.shards is not None:
+            forget_gradients(engine.optimizer)
         for place in range(owner.sharding.accumulation):
             number = owner.rank * owner.sharding.accumulation + place
-            first, last = len(index) * number // parts, len(index) * (number + 1) // parts
-            batch = {name: self._placed(tensor[first:last]) for name, tensor in whole.items()}
-            self.loss.factor = terms(self.loss.loss, batch) * parts / max(counted, 1)
+            first, last = width * number // parts, width * (number + 1) // parts
+            shown = (
+                slice(first, last) if first < last else slice(0, 1)
+            )  # a part without examples goes along, for nothing
+            batch = {name: self._placed(tensor[shown]) for name, tensor in whole.items()}
+            self.loss.factor = terms(self.loss.loss, batch) * parts / max(counted, 1) if first < last else 0.0
             with own_draws(self.seed, step, first=first) as calls:
                 if self.calls is not None:
                     self.calls.append(calls)
@@ -221,35 +251,36 @@ class _Spread:
                 self.shards.finish_gradients()
             engine.step()
             mean += loss.detach().float() / parts
-        distributed.all_reduce(mean)
         return mean
 
     def _placed(self, tensor: Tensor) -> Tensor:
         kind = _TYPES[self.owner.sharding.precision] if tensor.is_floating_point() else tensor.dtype
         return tensor.to(self.owner.device, kind)
 
-    def resume(self, name: str) -> tuple[int, tuple[tuple[int, float], ...]]:
-        """Go on from the newest checkpoint of this training, if there is one: steps done, and the curve so far."""
+    def resume(self, name: str) -> tuple[int, tuple[tuple[int, float], ...], float]:
+        """Go on from the newest checkpoint of this training, if there is one: steps done, the curve and the seconds so
+        far."""
         checkpoints = self.owner.checkpoints
         found = checkpoints.newest(name) if checkpoints else None
         newest = [found if self.owner.rank == 0 else None]
         distributed.broadcast_object_list(newest, src=0, device=self.owner.device)
         if newest[0] is None:
-            return 0, ()
+            return 0, (), 0.0
         with _silent():
             _, held = self.engine.load_checkpoint(newest[0], tag="state", load_module_strict=False)
         torch.set_rng_state(held["drawn"])
         self.owner.resumed[name] = held["steps"]
-        return held["steps"], tuple(map(tuple, held["curve"]))
+        return held["steps"], tuple(map(tuple, held["curve"])), held["seconds"]
 
-    def save(self, name: str, steps: int, curve: tuple[tuple[int, float], ...]) -> None:
+    def save(self, name: str, steps: int, curve: tuple[tuple[int, float], ...], seconds: float) -> None:
         """Write a checkpoint, where it is time for one: each rank its part, visible once all of it is there."""
         checkpoints = self.owner.checkpoints
         if checkpoints is None or not checkpoints.due(steps, len(self.job.order)):
             return
         staged = [checkpoints.staged(name) if self.owner.rank == 0 else None]
         distributed.broadcast_object_list(staged, src=0, device=self.owner.device)
-        held = {"steps": steps, "curve": [list(point) for point in curve], "drawn": torch.get_rng_state()}
+        held = {"steps": steps, "curve": [list(point) for point in curve], "seconds": seconds}
+        held["drawn"] = torch.get_rng_state()
         with _silent():
             self.engine.save_checkpoint(
                 staged[0], tag="state", client_state=held, save_latest=False, exclude_frozen_parameters=True
@@ -285,6 +316,13 @@ class _Spread:
     def end(self) -> None:
         """Leave the objective's copy and what DeepSpeed holds of it."""
         _destroy(self.engine)
+
+
+def _refuse_batch_statistics(objective: Objective, parts: int) -> None:
+    """Raises: Declined if the objective normalises over a batch that is cut into parts."""
+    normalising = (module for module in objective.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm))
+    if parts > 1 and any(module.training for module in normalising):
+        raise Declined("batch normalisation in training mode, over a batch that is cut into parts")
 
 
 def _optimizer(parameters: Sequence[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:

@@ -17,6 +17,8 @@ from torch.nn.utils import parametrize
 
 from harness.objective import Objective, PartlyFrozen, SquaredDistance, SquaredNorm
 
+PENALTIES = (SquaredNorm, SquaredDistance)
+
 
 @dataclass
 class _Part:
@@ -32,6 +34,7 @@ class _Part:
     frozen: Tensor | None = None
     held: Tensor | None = None
     in_place: bool = True
+    bound: bool = False
     terms: list[_Term] = field(default_factory=list)
 
     def own(self, whole: Tensor) -> Tensor:
@@ -54,6 +57,8 @@ class _Term(nn.Module):
 
     def forward(self) -> Tensor:
         (part,) = self.part
+        if not part.bound:
+            return torch.zeros(())
         if self.probe is None:
             self.probe = torch.zeros((), device=part.weight.device, requires_grad=True)
         with torch.no_grad():
@@ -80,11 +85,12 @@ class Shards:
     def __init__(self, objective: Objective, ranks: int) -> None:
         self.parts: dict[int, _Part] = {}
         self.renamed: dict[str, _Part] = {}
+        self.summed = {id(module.weight) for module in objective.modules() if isinstance(module, PENALTIES)}
         for name, module in list(objective.named_modules()):
             if parametrize.is_parametrized(module):
                 self._hold_as_one(name, module)
         for name, module in list(objective.named_modules()):
-            if type(module) in (SquaredNorm, SquaredDistance) and self._trained(module.weight):
+            if type(module) in PENALTIES and self._trained(module.weight):
                 weight: Any = module.weight
                 part = self.parts.setdefault(id(weight), _Part(weight))
                 anchor = module.anchor.detach() if isinstance(module, SquaredDistance) else None
@@ -101,6 +107,8 @@ class Shards:
             len(by) == 1 and isinstance(by[0], PartlyFrozen) and self._trained(by.original) for by in made.values()
         ):
             return
+        if any(id(by.original) in self.summed and bool(by.original[by[0].fixed].any()) for by in made.values()):
+            return  # a penalty sums over entries that the weight does not show
         weights = {leaf: nn.Parameter(getattr(module, leaf).detach().clone()) for leaf in made}
         module.__class__ = parametrize.type_before_parametrizations(module)
         del module.parametrizations
@@ -117,6 +125,7 @@ class Shards:
             size = part.weight.ds_numel  # type: ignore[attr-defined]
             part.start = min(rank * len(local), size)
             part.length = min(len(local), size - part.start)
+            part.bound = True
             part.in_place = local.data_ptr() == _master(part.weight).data_ptr()
             if part.fixed is not None:
                 part.frozen, part.fixed = part.own(part.fixed).to(device), None
@@ -166,7 +175,70 @@ class Shards:
         expected = value.new_zeros(()) if by[0].value is None else by[0].value.to(value.device)
         if exact and not torch.equal(value.masked_fill(~fixed, 0.0), torch.where(fixed, expected, 0.0)):
             raise RuntimeError(f"entries of {name} that are fixed have moved")
-        return value.masked_fill(fixed, 0.0)
+        return torch.where(fixed, by.original.detach().to(value.device), value)
+
+
+class _Read(dict[str, Any]):
+    """A module's parameters, which writes down those that are read while no forward of the module itself runs."""
+
+    def __init__(self, module: nn.Module, running: list[nn.Module], found: list[Tensor]) -> None:
+        super().__init__(module._parameters)
+        self.module, self.running, self.found = module, running, found
+
+    def _seen(self, value: Any) -> Any:
+        if isinstance(value, Tensor) and not (self.running and self.running[-1] is self.module):
+            self.found.append(value)
+        return value
+
+    def __getitem__(self, name: str) -> Any:
+        return self._seen(super().__getitem__(name))
+
+    def items(self) -> Any:
+        return [(name, self._seen(value)) for name, value in super().items()]
+
+    def values(self) -> Any:
+        return [self._seen(value) for value in super().values()]
+
+
+@torch.no_grad()
+def read_outside(objective: Objective) -> list[Tensor]:
+    """The weights that the penalty of an objective, not sharded yet, reads otherwise than by running their modules.
+
+    Sharded, nobody would gather them for the backward pass.
+    """
+    if type(objective).penalty is Objective.penalty:
+        return []
+    running: list[nn.Module] = []
+    found: list[Tensor] = []
+
+    def leave(*_: Any) -> None:
+        running.pop()
+
+    modules = list(objective.modules())
+    held = [module._parameters for module in modules]
+    hooks = [
+        nn.modules.module.register_module_forward_pre_hook(lambda module, _: running.append(module)),
+        nn.modules.module.register_module_forward_hook(leave),
+    ]
+    try:
+        for module in modules:
+            module._parameters = _Read(module, running, found)
+        objective.penalty()
+    finally:
+        for module, parameters in zip(modules, held, strict=True):
+            module._parameters = parameters
+        for hook in hooks:
+            hook.remove()
+    return found
+
+
+def forget_gradients(optimizer: Any) -> None:
+    """Set what DeepSpeed holds of the last step's gradients to 0: of a weight that gets none now it would stay."""
+    buffers = [getattr(optimizer, "grad_partitions_flat_buffer", None)]
+    buffers += [flat.grad for flat in optimizer.fp32_partitioned_groups_flat]
+    for buffer in buffers:
+        if buffer is not None:
+            buffer.zero_()
 
 
 def _master(weight: nn.Parameter) -> Tensor:

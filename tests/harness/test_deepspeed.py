@@ -17,8 +17,9 @@ from harness.data import Datasets
 from harness.engines import deepspeed as deepspeed_engine
 from harness.engines import plain
 from harness.engines.plain import Plain
+from harness.errors import Declined
 from harness.fit import Job
-from harness.objective import Objective
+from harness.objective import Objective, SquaredDistance, SquaredNorm
 from harness.recipe import Recipe
 from harness.sharding import Sharding
 from methods import METHODS
@@ -124,8 +125,8 @@ def test_every_method_is_the_same_as_alone(alone, ranks, stage):
     [
         ({"accumulation": 2, "checkpoint_activations": True}, 1e-5, 2e-4),
         ({"offload": True, "accumulation": 4}, 1e-5, 2e-4),
-        ({"precision": "bfloat16"}, 1e-3, 5e-2),
-        ({"precision": "float16", "ranks": 1}, 1e-3, 5e-2),
+        ({"precision": "bfloat16"}, 1e-2, 0.2),
+        ({"precision": "float16", "ranks": 1}, 2e-3, 5e-2),
     ],
 )
 def test_what_saves_memory_changes_no_more_than_its_rounding(alone, given, loss, weight):
@@ -295,3 +296,100 @@ def test_optimizer_memory_is_that_of_what_trains(alone):
         for sizes in on_ranks(Sharding(ranks=2, zero_stage=stage), work):
             for method, each in sizes.items():
                 assert each == pytest.approx(8 / share, rel=0.2), (stage, method)
+
+
+class ShrunkHead(Objective):
+    """A penalty that reads its weights by name, as the README's example does, and all of them by going through them."""
+
+    def penalty(self):
+        named = sum(weight.square().sum() for weight in self.network.parameters() if weight.dim() == 2)
+        return 0.1 * self.weight("head.weight").square().sum() + 0.01 * named
+
+
+class Distant(Objective):
+    """A distance to the start of a weight that the loss does not use."""
+
+    def __init__(self, network, loss):
+        super().__init__(network, loss)
+        self.far = SquaredDistance(network.layers[0][0].weight)
+        self.near = SquaredNorm(network.layers[0][0].weight)
+
+    def penalty(self):
+        return self.far() + 0.5 * self.near()
+
+
+@pytest.mark.parametrize("kind", [ShrunkHead, Distant])
+@pytest.mark.parametrize("sharding", [Sharding(ranks=2, zero_stage=3), Sharding(2, 3, accumulation=2), Sharding(2, 1)])
+def test_penalties_of_others_are_what_they_are_alone(kind, sharding):
+    """Also where a batch has fewer examples than parts."""
+
+    def work(engine):
+        torch.manual_seed(0)
+        network = Counted()
+        examples = {"inputs": torch.randn(8, 8, generator=torch.Generator().manual_seed(1))}
+        uses = (lambda net, batch: net(batch["inputs"]).square().mean()) if kind is ShrunkHead else (
+            lambda net, batch: net.head(batch["inputs"]).square().mean()
+        )  # fmt: skip
+        objective = kind(network, uses)
+        with torch.no_grad():
+            network.layers[0][0].weight += 0.5
+        job = Job([objective], examples, torch.arange(9).view(3, 3) % 8, Recipe(weight_decay=0.1), 1e-2, None, [5])
+        (result,) = engine.train(job)
+        return result.last_loss, [weight.detach().clone() for weight in network.parameters()]
+
+    loss, weights = work(Plain())
+    for got, its in on_ranks(sharding, work):
+        assert got == pytest.approx(loss, rel=1e-5)
+        for mine, expected in zip(its, weights, strict=True):
+            assert (mine - expected).norm() <= 1e-4 * expected.norm() + 1e-6
+
+
+@pytest.mark.parametrize("stage", [1, 3])
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_lower_precision_is_what_it_says_and_takes_every_step(stage, precision):
+    """Weights that the forward reads have that type; a step that overflows is taken again."""
+
+    def work(engine):
+        torch.manual_seed(0)
+        network = Counted()
+        examples = {"inputs": torch.randn(8, 8, generator=torch.Generator().manual_seed(1))}
+        seen = set()
+
+        def loss(net, batch):
+            seen.add((batch["inputs"].dtype, net(batch["inputs"]).dtype))
+            return (net(batch["inputs"]).float() * 30).square().mean()
+
+        steps, taken = 10, []
+        stepped = torch.optim.Adam.step
+
+        def step(self, *given):
+            taken.append(1)
+            return stepped(self, *given)
+
+        torch.optim.Adam.step = step
+        job = Job([Objective(network, loss)], examples, torch.arange(8).repeat(steps, 1), Recipe(), 1e-2, None, [5])
+        (result,) = engine.train(job)
+        return seen, result.diverged, len(taken)
+
+    kind = getattr(torch, precision)
+    for seen, diverged, taken in on_ranks(Sharding(2, stage, precision), work):
+        assert seen == {(kind, kind)}
+        assert not diverged
+        assert taken == 10
+
+
+def test_batch_statistics_over_part_of_a_batch_are_refused():
+    def work(engine):
+        network = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4))
+        objective = Objective(network, lambda net, batch: net(batch["inputs"]).square().mean())
+        objective.frozen_statistics = False
+        job = Job([objective], {"inputs": torch.ones(8, 4)}, torch.arange(8).repeat(2, 1), Recipe(), 1e-3, None, [5])
+        try:
+            engine.train(job)
+        except Declined as declined:
+            return str(declined)
+
+    assert (
+        on_ranks(Sharding(2, 0), work)
+        == ["batch normalisation in training mode, over a batch that is cut into parts"] * 2
+    )

@@ -134,7 +134,7 @@ def test_large_models_on_two_ranks(pacbench, tmp_path):
         ("engine.accumulation=32", "expected a multiple of 64 ([engine] ranks = 2 times accumulation = 32)"),
         ("engine.name=plain", "only the engine 'deepspeed' has that, not 'plain'"),
         ("engine.precision=float8", "precision = 'float8' is not one of 'float32', 'bfloat16', 'float16'"),
-        ("resources.gpus=0.5", "[resources] gpus = 0.5; expected whole GPUs for each rank"),
+        ("resources.gpus=0.5", "[resources] gpus = 0.5; expected 0 or 1 for each rank"),
         ("engine.zero_stages=3", "unknown setting 'zero_stages'; did you mean 'zero_stage'?"),
     ],
 )
