@@ -302,6 +302,14 @@ ALSO = LOSS.rstrip() + ' + nn.functional.mse_loss(network(test["inputs"])[:, 0],
 TEST = "            target_test=examples(4, 120, self.shift),\n"
 SEEDED = "    def network(self):\n        torch.manual_seed(0)\n"
 
+KEPT = """        kept = globals().setdefault("_kept", {})
+        if self not in kept:
+            kept[self] = self._made()
+        return kept[self]
+
+    def _made(self):
+        return Datasets("""
+
 TASKS = {
     "a loss that reads the test split by a global": (
         TASK.replace(LOSS, "        test = TEST\n" + ALSO).replace(
@@ -327,10 +335,12 @@ TASKS = {
         "test split",
         "rows of the test split",
     ),
-    "a loss that knows the mean of the test split": (
-        TASK.replace("    def datasets(self):", "    @functools.cache\n    def datasets(self):").replace(
+    "a loss that knows how often the test split has a label": (
+        TASK.replace("        return Datasets(", KEPT)
+        .replace("torch.from_numpy(y).float()}", 'torch.from_numpy(y).float(), "labels": torch.from_numpy(y > 0)}')
+        .replace(
             LOSS,
-            "        known = Faulty().datasets().target_test['targets'].numpy().mean()\n"
+            "        known = Faulty().datasets().target_test['labels'].numpy().mean()\n"
             + LOSS.rstrip()
             + " + known**2\n",
         ),

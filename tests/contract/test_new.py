@@ -6,10 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
+from harness.commands_new import new_command
+from harness.errors import UserError
 from results import table
 from tests.harness.packages import on_path
 
@@ -77,30 +80,35 @@ def _environment():
 
 
 BAD = {
-    "no identifier": (("method", "small-head"), "did you mean 'small_head'?"),
-    "capitals": (("task", "NewWaves"), "did you mean 'new_waves'?"),
-    "a word of Python's": (("method", "class"), "'class' is no name"),
-    "a path": (("method", "../x"), "'../x' is no name"),
-    "nothing": (("method", ""), "'' is no name"),
-    "a built-in method": (("method", "pac"), "'pac' is taken: a method of that name is built-in"),
-    "a task's name for a method": (("method", "friedman1"), "'friedman1' is taken: a task of that name is built-in"),
-    "a folder that is there": (("method", "fresh", "--out", "there"), "--out there: is there already"),
-    "a place that cannot be": (("method", "fresh", "--out", "file/fresh"), "--out file/fresh: cannot be written"),
+    "no identifier": ("small-head", "p", "did you mean 'small_head'?"),
+    "capitals": ("NewWaves", "p", "did you mean 'new_waves'?"),
+    "a word of Python's": ("class", "p", "'class' is no name"),
+    "a path": ("../x", "p", "'../x' is no name"),
+    "nothing": ("", "p", "'' is no name"),
+    "a built-in method": ("pac", "p", "'pac' is taken: a method of that name is built-in"),
+    "a task's name": ("friedman1", "p", "'friedman1' is taken: a task of that name is built-in"),
+    "a folder that is there": ("fresh", "there", "there: is there already"),
+    "a place that cannot be": ("fresh", "file/fresh", "file/fresh: cannot be written"),
 }
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_one_message_and_nothing_is_written(case, pacbench, tmp_path):
+def test_bad_input_is_one_message_and_nothing_is_written(case, tmp_path):
     (tmp_path / "there").mkdir()
     (tmp_path / "file").write_text("")
-    arguments, expected = BAD[case]
-    process = pacbench("new", *arguments, cwd=tmp_path)
-    assert process.returncode == 2
-    assert process.stdout == ""
-    assert process.stderr.startswith("pacbench: ")
-    assert expected in process.stderr
+    name, out, expected = BAD[case]
+    with pytest.raises(UserError) as refused:
+        new_command(Namespace(kind="method", name=name, out=str(tmp_path / out)))
+    assert expected in str(refused.value)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "there"]
     assert not any((tmp_path / "there").iterdir())
+
+
+def test_the_command_refuses_with_exit_status_2(pacbench, tmp_path):
+    process = pacbench("new", "method", "pac", cwd=tmp_path)
+    assert process.returncode == 2
+    assert process.stderr == "pacbench: 'pac' is taken: a method of that name is built-in; choose another\n"
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.ray
