@@ -44,15 +44,20 @@ def methods() -> str:
 
 def tasks() -> str:
     """A table of all tasks, then each with data, shapes, metric, sizes, anchors and parameters."""
-    lines = ["| task | metric | source | target pool | target test | network | what transfers |"]
-    lines.append("| --- | --- | --- | --- | --- | --- | --- |")
+    lines = ["| task | what transfers | metric | source, pool, test | network |", "| --- | --- | --- | --- | --- |"]
     for name, cls in TASKS.items():
         sizes = _sizes(cls())
         first = prose.markdown(prose.first_sentence(inspect.getdoc(cls) or "")).partition(": ")
         better = "↑" if cls.higher_is_better else "↓"
-        shown = [f"{sizes[part]:,}" if sizes else "yours" for part in ("source", "pool", "test", "weights")]
-        lines.append(f"| [`{name}`](#{name}) | {cls.metric} {better} | {' | '.join(shown)} | {first[2] or first[0]} |")
-    lines += ["", "Sizes are examples, of the network weights. ↑: higher is better, ↓: lower is."]
+        shown = "yours | yours"
+        if sizes:
+            shown = f"{sizes['source']:,}, {sizes['pool']:,}, {sizes['test']:,} | {sizes['weights']:,}"
+        transfers = (first[2] or first[0]).removeprefix("what transfers is ")
+        lines.append(f"| [`{name}`](#{name}) | {transfers} | {cls.metric} {better} | {shown} |")
+    lines += [
+        "",
+        "Examples of source training, target pool and target test; weights of the network. ↑: higher is better.",
+    ]
     for name, cls in TASKS.items():
         task = cls()
         anchors = task.anchors()
