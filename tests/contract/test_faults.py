@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +12,6 @@ from harness.plugins import from_file
 from harness.task import Task
 from tests.contract.planted import METHOD, METHODS, PREPARING, TASK, TASKS
 from tests.docs.pages import blocks
-
 
 ASKED_FOR = {
     "method": (
