@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-from pathlib import Path
 
 import pytest
 
@@ -13,8 +11,7 @@ from harness.method import Method
 from harness.plugins import from_file
 from harness.task import Task
 from tests.contract.planted import METHOD, METHODS, PREPARING, TASK, TASKS
-
-README = Path(__file__).parents[2] / "README.md"
+from tests.docs.pages import blocks
 
 ASKED_FOR = [
     ("method", "lanes that leak by a class attribute"),
@@ -77,7 +74,7 @@ def test_the_command_finds_it_and_says_how_to_mend_it(kind, name, pacbench, tmp_
 
 
 def test_the_method_of_the_readme_is_sound(tmp_path):
-    text = re.search(r"`my_method.py`:\n\n```python\n(.*?)```", README.read_text(), re.DOTALL)[1]
+    (text,) = (block.text for block in blocks("README.md") if block.title == "my_method.py")
     assert [one for one in found("method", text, None, tmp_path) if one.state == "fault"] == []
 
 

@@ -8,7 +8,7 @@ A remark is an HTML comment on a line of its own, which no reader of the page se
     <!-- exit status: N -->            the next block's last command ends so
     <!-- output -->                    the next block is what the one before printed, and the same again
     <!-- output: any numbers -->       the same but for numbers and the order of lines
-    <!-- read as: NAME -->             the next block is a file of that kind, no suite
+    <!-- read as: NAME -->             the next block is `a mapping` or `part of a pyproject`, no suite
 
 A block with a `title` is a file of that name, which the blocks after it find.
 """

@@ -21,6 +21,7 @@ from harness.cli import parser
 from harness.commands_run import known_methods, known_tasks, load_suite
 from harness.errors import UserError
 from harness.import_mapping import mapping_of
+from harness.packages import GROUPS
 from results.parquet import conform
 from tests.conftest import COMMAND
 from tests.docs.pages import PAGES, REMARKS, ROOT, Block, blocks, commands
@@ -76,6 +77,8 @@ def test_blocks_run_with_ray(page, quick, first, tmp_path):
 @pytest.mark.parametrize("page", PAGES)
 def test_blocks_are_of_known_kinds(page):
     """A language on every fence, remarks that the tests know, each before a block; what is not run says why."""
+    fences = re.findall(r"^[ \t>]*```", (ROOT / page).read_text("utf-8"), re.MULTILINE)
+    assert len(fences) == 2 * sum(block.language != "setup" for block in blocks(page)), f"{page}: a fence is indented"
     for block in blocks(page):
         assert block.language in LANGUAGES, f"{block.where}: a fence of the language {block.language!r}"
         assert not set(block.remarks) - set(REMARKS), f"{block.where}: an unknown remark"
@@ -154,6 +157,9 @@ def check(block: Block, folder: Path) -> None:
         assert yaml.safe_load(block.text), block.where
     elif block.language == "toml" and block.remarks.get("read as") == "a mapping":
         assert mapping_of(import_options(folder / block.title)), block.where
+    elif block.language == "toml" and block.remarks.get("read as") == "part of a pyproject":
+        declared = tomllib.loads(block.text)["project"]["entry-points"]
+        assert set(declared) <= set(GROUPS.values()), block.where
     elif block.language == "toml":
         check_suite(block, folder)
 
