@@ -86,8 +86,10 @@ def _stand_ins(note: Callable[[str, object], None]) -> dict[int, Any]:
             super().__init__(seed)
 
     class Random(random.Random):
-        def __new__(cls, seed: Any = None) -> Random:
-            note("random.Random", seed)
+        def __new__(cls, *arguments: Any, **named: Any) -> Random:
+            """A class that others derive from it while it stands in takes what it likes, and is not noted."""
+            if cls is Random:
+                note("random.Random", arguments[0] if arguments else None)
             return super().__new__(cls)
 
     class Generator(torch.Generator):
