@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from typing import Any
 
 import numpy as np
@@ -67,10 +66,8 @@ def fresh_process(under_test: MethodUnderTest) -> str | None:
 
 
 def _equal(mine: list[Any], there: Any) -> bool:
-    """Bitwise where MKL rounds alike wherever numbers lie in memory, else about equal losses."""
-    if "MKL_CBWR" in os.environ or there is None:
-        return bool(mine == there)
-    return bool(np.allclose(mine[1], there[1], rtol=1e-3))
+    """The losses of every step; the last bits of a product may depend on where its numbers lie in memory."""
+    return there is not None and bool(np.allclose(mine[1], there[1], rtol=1e-5))
 
 
 def _text(result: Any) -> str:
