@@ -115,9 +115,10 @@ def execute(block: Block, command: list[str], folder: Path, environment: dict[st
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
     )
     expected = int(block.remarks.get("exit status", "0"))
-    assert process.returncode == expected, f"{block.where}: exit status {process.returncode}\n{process.stderr}"
+    said = process.stdout + process.stderr
+    assert process.returncode == expected, f"{block.where}: exit status {process.returncode}\n{said}"
     assert "Traceback" not in process.stderr, f"{block.where}\n{process.stderr}"
-    return process.stdout + process.stderr
+    return said
 
 
 def _with_arguments(block: Block) -> str:
