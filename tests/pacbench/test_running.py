@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,9 @@ import pytest
 import pacbench as pb
 from harness.cli import main
 from tests.conftest import processes_of_session
+
+SECONDS = 120
+"""In which a run that is to end has ended, on a machine that does much else; some seconds where it does not."""
 
 PROGRAM = """
 import sys, threading, time
@@ -58,12 +60,10 @@ def test_the_run_ends_where_the_program_does(sent, tmp_path):
     session = command_of(program)
     assert os.getsid(session) == session
     assert processes_of_session(session, 0)
-    started = time.monotonic()
     program.send_signal(sent)
-    output = program.communicate(timeout=60)[0]
+    output = program.communicate(timeout=SECONDS)[0]
     assert output == ("interrupted\n" if sent == signal.SIGINT else "")
-    assert processes_of_session(session, 60) == []
-    assert time.monotonic() - started < 60
+    assert processes_of_session(session, SECONDS) == []
     left = pb.status(tmp_path / "out")
     assert left.missing > 0
 
