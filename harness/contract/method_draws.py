@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from typing import Any
 
 import numpy as np
@@ -67,10 +66,9 @@ def fresh_process(under_test: MethodUnderTest) -> str | None:
 
 
 def _equal(mine: list[Any], there: Any) -> bool:
-    """Bitwise where MKL rounds alike wherever numbers lie in memory, else about equal losses."""
-    if "MKL_CBWR" in os.environ or there is None:
-        return bool(mine == there)
-    return bool(np.allclose(mine[1], there[1], rtol=1e-3))
+    """Whether the losses agree: bitwise equality is promised within a process, and what is kept from an earlier trial
+    changes more than the rounding."""
+    return there is not None and bool(np.allclose(mine[1], there[1], rtol=1e-3, atol=1e-6))
 
 
 def _text(result: Any) -> str:
