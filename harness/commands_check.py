@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from harness import settings, suite
 from harness.catalogue import Catalogue
 from harness.contract import METHOD_CHECKS, TASK_CHECKS, Finding, MethodUnderTest, TaskUnderTest
@@ -32,6 +34,7 @@ WIDTH = 16
 
 def check_command(options: Namespace) -> int:
     """Print one line a check, or one JSON document: 0 no fault, 1 some. Raises: UserError."""
+    torch.set_num_threads(1)  # as the workers do
     started = time.monotonic()
     thing = _thing(options)
     if not options.json:
