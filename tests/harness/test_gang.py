@@ -61,13 +61,13 @@ def run_and(folder, suite, what):
         [COMMAND, "run", suite, "--out", folder], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
         start_new_session=True, cwd="/",
     )  # fmt: skip
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not list(folder.glob("checkpoints/*/[0-9]*")):
         assert time.monotonic() < deadline, "no checkpoint was written"
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.05)
     os.kill(rank_processes(process.pid)[-1], what)
-    _, said = process.communicate(timeout=200)
+    _, said = process.communicate(timeout=500)
     assert processes_of_session(process.pid, 20) == []
     return process.returncode, said
 
@@ -80,6 +80,7 @@ def suite(tmp_path):
 
 
 @pytest.mark.ray
+@pytest.mark.timeout(900)
 def test_a_killed_rank_is_started_again_and_goes_on(suite, tmp_path):
     """That it then has the same weights is tested where they can be seen, in test_deepspeed.py."""
     code, said = run_and(tmp_path / "out", suite, signal.SIGKILL)
@@ -94,6 +95,7 @@ def test_a_killed_rank_is_started_again_and_goes_on(suite, tmp_path):
 
 
 @pytest.mark.ray
+@pytest.mark.timeout(900)
 def test_a_rank_that_hangs_ends_its_trial(suite, tmp_path):
     code, said = run_and(tmp_path / "out", suite, signal.SIGSTOP)
     assert code == 1, said
@@ -103,18 +105,19 @@ def test_a_rank_that_hangs_ends_its_trial(suite, tmp_path):
 
 
 @pytest.mark.ray
+@pytest.mark.timeout(900)
 def test_large_models_on_two_ranks(pacbench, tmp_path):
-    """What `large_smoke` runs, sharded; one of its models with four methods."""
+    """What `large_smoke` runs, sharded; one of its models with three methods."""
     given = [
-        'methods=["fine_tuning", "lora", "pac", {name = "subtuning", folds = 1, search_fraction = 0.5}]',
+        'methods=["fine_tuning", "pac", {name = "subtuning", folds = 1, search_fraction = 0.5}]',
         'tasks=[{name = "tiny_language_model", architecture = "llama"}]',
         "budget.steps=10",
     ]
     settings = [part for one in given for part in ("--set", one)]
-    process = pacbench("run", "large_smoke", "--out", tmp_path / "out", *settings, timeout=400)
+    process = pacbench("run", "large_smoke", "--out", tmp_path / "out", *settings, timeout=800)
     assert process.returncode == 0, process.stderr
     rows = {row["method"]: row for row in table.read(tmp_path / "out").to_pylist()}
-    assert len(rows) == 4
+    assert len(rows) == 3
     for row in rows.values():
         spread = (row["status"], row["engine"], row["world_size"], row["precision"])
         assert spread == ("done", "deepspeed", 2, "float32")
