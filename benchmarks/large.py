@@ -19,7 +19,6 @@ import statistics
 import tempfile
 import warnings
 from collections.abc import Callable
-from datetime import timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ from harness.engines.deepspeed import DeepSpeed, _Spread
 from harness.fit import Fit, Job
 from harness.method import Problem
 from harness.objective import Objective, PartlyFrozen, SquaredDistance
+from harness.ranks import join
 from harness.recipe import Recipe
 from harness.sharding import Sharding
 from methods import METHODS
@@ -171,15 +171,9 @@ def _peak(watched: Any) -> int:
 
 def _rank(sending: Connection, rank: int, port: int, work: Callable[..., Any], options: argparse.Namespace) -> None:
     warnings.simplefilter("ignore")
-    os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(options.ranks), "LOCAL_RANK": str(rank)}
-    cuda = torch.cuda.is_available()
-    device = torch.device("cuda", rank) if cuda else torch.device("cpu")
-    if cuda:
-        torch.cuda.set_device(device)
+    device = torch.device("cuda", rank) if torch.cuda.is_available() else torch.device("cpu")
     torch.set_num_threads(1)
-    met = TCPStore("127.0.0.1", port, is_master=False)
-    backend, waiting = "nccl" if cuda else "gloo", timedelta(seconds=600)
-    distributed.init_process_group(backend, store=met, rank=rank, world_size=options.ranks, timeout=waiting)
+    join(rank, options.ranks, ("127.0.0.1", port), device, 600)
     sending.send(work(options=options, device=device))
     os._exit(0)
 

@@ -7,29 +7,21 @@ its own processes (see harness/supervise.py). Where the system is not Linux this
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-_PDEATHSIG = 1
-"""Option of prctl(2): PR_SET_PDEATHSIG."""
-
 
 def main() -> int:
     """The command's exit status."""
     parent, arguments = int(sys.argv[1]), sys.argv[2:]
-    try:
-        ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    except (OSError, AttributeError):
-        pass
-    else:
-        if os.getppid() != parent:  # gone before the request was made
-            return 130
     from harness.cli import main as command
+    from harness.supervise import end_with_parent
 
+    if end_with_parent(signal.SIGTERM) and os.getppid() != parent:  # gone before the request was made
+        return 130
     return command(arguments)
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import UserError
-from results.place import STAGED, Place
+from results.place import STAGED, Place, rename_durably
 
 
 @dataclass(frozen=True)
@@ -46,11 +45,9 @@ class Checkpoints:
 
     def publish(self, name: str, staged: str, steps: int) -> None:
         """Make a written checkpoint the newest one, and delete those before."""
-        _sync(Path(staged))
         target = self.folder / name / str(steps)
         shutil.rmtree(target, ignore_errors=True)
-        os.rename(staged, target)
-        _sync(target.parent)
+        rename_durably(Path(staged), target)
         for path in target.parent.iterdir():
             if path != target:
                 shutil.rmtree(path, ignore_errors=True)
@@ -61,13 +58,3 @@ class Checkpoints:
             for path in list(self.folder.iterdir()):
                 if path.name.startswith(tuple(f"{name}-" for name in names)):
                     shutil.rmtree(path, ignore_errors=True)
-
-
-def _sync(folder: Path) -> None:
-    """Wait until a folder and what lies in it are on the disk."""
-    for path in [folder, *folder.rglob("*")]:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

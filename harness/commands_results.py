@@ -87,10 +87,11 @@ def _read_file(path: Path, columns: Sequence[str]) -> pa.Table:
 
 def read_rows(addresses: Sequence[str | Place], columns: Sequence[str] = tuple(SCHEMA.names)) -> pa.Table:
     """The rows of all campaigns, one per key. Raises: UserError as `read_source` does, or where they must not mix."""
-    return _merged([read_source(address, columns) for address in addresses])
+    return merged_rows([read_source(address, columns) for address in addresses])
 
 
-def _merged(sources: Sequence[Source]) -> pa.Table:
+def merged_rows(sources: Sequence[Source]) -> pa.Table:
+    """The rows of all sources as one table. Raises: UserError where they must not be mixed."""
     try:
         return merged(sources)
     except ValueError as error:
@@ -109,7 +110,7 @@ def judged_source(address: str | Place, columns: Sequence[str] = tuple(SCHEMA.na
 
 def judged_rows(addresses: Sequence[str | Place], columns: Sequence[str] = tuple(SCHEMA.names)) -> pa.Table:
     """As `read_rows`, without the rows of explorations."""
-    return _merged([judged_source(address, columns) for address in addresses])
+    return merged_rows([judged_source(address, columns) for address in addresses])
 
 
 @dataclass(frozen=True)

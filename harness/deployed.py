@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import uuid
 from pathlib import Path
@@ -15,7 +14,7 @@ from harness.checkpoint import WEIGHTS
 from harness.errors import UserError, message
 from harness.pretrained_task import PretrainedTask
 from harness.task import Task
-from results.place import STAGED, Place, explain, make_folder
+from results.place import STAGED, Place, explain, make_folder, rename_durably
 
 MODELS = "models"
 """Folder of a campaign: one folder for each model, named by its row's key."""
@@ -54,9 +53,7 @@ def save(network: nn.Module, task: Task, key: str, models: Path) -> dict[str, st
             make_folder(models)
             staged.mkdir()
             _write(network, task, staged)
-            _settle(staged)
-            os.rename(staged, final)
-            _sync(models)
+            rename_durably(staged, final)
         return {"saved_model": f"{models.name}/{key}"}
     except Exception as error:  # noqa: BLE001 - a disk, transformers and safetensors fail in ways of their own
         said = explain(error) if isinstance(error, OSError) else message(error)
@@ -93,18 +90,3 @@ def _apart(state: dict[str, Tensor]) -> dict[str, Tensor]:
         apart[name] = tensor if own else tensor.clone(memory_format=torch.contiguous_format)
         taken.add(memory)
     return apart
-
-
-def _settle(folder: Path) -> None:
-    """Make sure that all files survive a loss of power."""
-    for path in folder.iterdir():
-        _sync(path)
-    _sync(folder)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -55,9 +55,14 @@ class Job:
     draw_seeds: Sequence[int]
     name: str = ""
 
+    @property
+    def over(self) -> bool:
+        """Whether the deadline has passed."""
+        return self.deadline is not None and time.monotonic() > self.deadline
+
     def check_time(self) -> None:
         """Raises: TrialTimeout once the deadline (on `time.monotonic`) has passed."""
-        if self.deadline is not None and time.monotonic() > self.deadline:
+        if self.over:
             raise TrialTimeout
 
 

@@ -10,13 +10,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow.compute as pc
-
 from harness.errors import UserError
 from results.findings import findings
 from results.merging import Source, merged
 from results.place import STAGED, explain
 from results.site import foreign, write_site
+from results.table import confirmatory
 
 _HERE = -100
 """AT_FDCWD: paths are relative to the current folder."""
@@ -43,7 +42,7 @@ def publish(
     try:
         _refuse_foreign(place)
         rows = merged(sources)
-        found = findings(rows.filter(pc.invert(rows["exploratory"])), baseline)  # what was explored is on no board
+        found = findings(confirmatory(rows), baseline)  # what was explored is on no board
         place.parent.mkdir(parents=True, exist_ok=True)
         staged = place.with_name(f"{STAGED}{place.name}-{uuid.uuid4().hex}")
         staged.mkdir()

@@ -6,7 +6,6 @@ Every rank runs the same trial with the same seeds. What they share out is insid
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import pickle
 import signal
@@ -30,10 +29,8 @@ from harness.plan import Pack
 from harness.predictions import PREDICTIONS
 from harness.source import Store
 from harness.suite import EngineChoice
+from harness.supervise import end_with_parent
 from results.place import Place
-
-_DEATH_SIGNAL = 1
-"""Option of prctl(2): PR_SET_PDEATHSIG."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +54,9 @@ def main(sending: Connection, rank: int, content: bytes) -> None:
     from ray import cloudpickle
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
+    end_with_parent(signal.SIGKILL)
     order: Order = cloudpickle.loads(content)
-    store = _join(order, rank)
+    store = _store(order, rank)
     rows: list[dict[str, Any]] = []
     if order.pack.kind == "source":
         trials.train_sources(order.pack.trials, store)
@@ -76,24 +72,31 @@ def main(sending: Connection, rank: int, content: bytes) -> None:
     os._exit(0)  # the libraries' own ends can wait for ranks that are gone
 
 
-def _join(order: Order, rank: int) -> Store:
-    """The store of a process that has found the others. Raises: RuntimeError if it does not."""
-    cuda, ranks = order.asked.gpus > 0, order.engine.ranks
-    os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(ranks), "LOCAL_RANK": "0"}
-    torch.set_num_threads(max(1, int(order.asked.cpus)))
-    keep_freed_memory()
-    waiting = timedelta(seconds=order.engine.silent_seconds)
-    device = torch.device("cuda", 0) if cuda else torch.device("cpu")
-    if cuda:
+def join(rank: int, ranks: int, address: tuple[str, int], device: torch.device, seconds: float) -> None:
+    """Make this process a rank of a group that meets at a host and port, and computes on the device.
+
+    seconds: how long a rank may let the others wait. Raises: RuntimeError if they do not come.
+    """
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(ranks), "LOCAL_RANK": str(device.index or 0)}
+    backend, waiting = "gloo", timedelta(seconds=seconds)
+    if device.type == "cuda":
         torch.cuda.set_device(device)
         os.environ["TORCH_NCCL_BLOCKING_WAIT"] = "1"  # who waits in vain shall say so, not be ended
-    host, port = order.address
-    met = TCPStore(host, port, is_master=False, timeout=waiting)
-    distributed.init_process_group("nccl" if cuda else "gloo", store=met, rank=rank, world_size=ranks, timeout=waiting)
-    sharding = order.engine.sharding
+        backend = "nccl"
+    met = TCPStore(*address, is_master=False, timeout=waiting)
+    distributed.init_process_group(backend, store=met, rank=rank, world_size=ranks, timeout=waiting)
+
+
+def _store(order: Order, rank: int) -> Store:
+    """The store of a process that has found the others. Raises: RuntimeError if it does not."""
+    engine = order.engine
+    torch.set_num_threads(max(1, int(order.asked.cpus)))
+    keep_freed_memory()
+    device = torch.device("cuda", 0) if order.asked.gpus else torch.device("cpu")
+    join(rank, engine.ranks, order.address, device, engine.silent_seconds)
+    sharding = engine.sharding
     assert sharding is not None
-    every = order.engine.checkpoint_steps
-    checkpoints = Checkpoints.beside(order.folder, every) if every else None
+    checkpoints = Checkpoints.beside(order.folder, engine.checkpoint_steps) if engine.checkpoint_steps else None
     store = Store(order.folder / "cache", torch.device("cpu"), DeepSpeed(sharding, device, checkpoints))
     store.models = order.models if rank == 0 else None
     return store

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from harness import plan, schedule
@@ -88,12 +89,7 @@ def run(
     tune = campaign.missing(campaign.tune_trials)
     final = _missing_finals(campaign, retry_failed)
     if tune or final:
-        schedule.check_disk(campaign, _bytes_needed(campaign, [*tune, *final]), child.scratch)
-        asked = request(campaign.suite)
-        with cluster(ray_here, address):
-            slots(asked)  # a request that never fits is refused before anything starts
-            if ray_here is None:
-                schedule.check_nodes(campaign, asked)
+        with _ready(campaign, [*tune, *final], ray_here, address, child) as asked:
             Runner(campaign, asked, progress, child).run(tune, final, retry_failed)
         progress.end()
     return progress.counts
@@ -111,15 +107,27 @@ def explore(
     """Explore `number` more configurations, on the local Ray or else at the address. Raises: UserError."""
     campaign, search = exploration.campaign, exploration.search
     most = [search.first] * (number * search.seeds * len(search.rungs))
-    schedule.check_disk(campaign, _bytes_needed(campaign, most), child.scratch)
-    asked = request(campaign.suite)
-    with cluster(ray_here, address):
-        slots(asked)  # a request that never fits is refused before anything starts
-        if ray_here is None:
-            schedule.check_nodes(campaign, asked)
+    with _ready(campaign, most, ray_here, address, child) as asked:
         progress.begin("explore", len(most))
         schedule.search_configurations(exploration, searcher, number, asked, progress, child)
     progress.end()
+
+
+@contextmanager
+def _ready(
+    campaign: Campaign, trials: list[Trial], ray_here: Embedded | None, address: str | None, child: Child
+) -> Iterator[Request]:
+    """What each pack asks for, on a cluster and a disk that are found to have room for it, for the block.
+
+    Raises: UserError before anything starts.
+    """
+    schedule.check_disk(campaign, _bytes_needed(campaign, trials), child.scratch)
+    asked = request(campaign.suite)
+    with cluster(ray_here, address):
+        slots(asked)  # a request that never fits is refused
+        if ray_here is None:
+            schedule.check_nodes(campaign, asked)
+        yield asked
 
 
 def _missing_finals(campaign: Campaign, retry_failed: bool) -> list[Trial]:

@@ -30,6 +30,8 @@ from harness import leftovers
 
 _SUBREAPER = 36
 """Option of prctl(2): PR_SET_CHILD_SUBREAPER."""
+_PARENT_DEATH = 1
+"""Option of prctl(2): PR_SET_PDEATHSIG."""
 
 RESTARTS = 5
 """Children in a row that may end without a word and without a trial finished, before the command gives up."""
@@ -230,9 +232,15 @@ def _reap() -> None:
         return
 
 
-def _prctl(option: int, value: int) -> None:
+def end_with_parent(number: int) -> bool:
+    """Have the system send this signal when the process ends that started this one; False where it cannot be asked."""
+    return _prctl(_PARENT_DEATH, number)
+
+
+def _prctl(option: int, value: int) -> bool:
     """Where the system is not Linux these promises are not made."""
     try:
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
     except (OSError, AttributeError):
-        return
+        return False
+    return True

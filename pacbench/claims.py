@@ -10,10 +10,11 @@ from typing import Any
 import pyarrow as pa
 from rich.console import Console
 
-from harness.commands_compare import headline, nothing, show_compared, show_ranking, worth
+from harness.commands_compare import ASKED, headline, nothing, show_compared, show_ranking, worth
+from harness.commands_results import merged_rows
 from harness.judging import Compared, Ranking, board_source, compared, ranking
 from pacbench import show
-from pacbench.rows import One, Rows, address, merged_rows, sources
+from pacbench.rows import One, Rows, address, sources
 from results.beside import Beside
 from results.compare import Comparison
 from results.display import name
@@ -21,8 +22,6 @@ from results.leaderboard import Leaderboard, Standing
 from results.merging import JUDGED
 from results.sensitivity import Sensitivity
 from results.verdicts import board_listing, board_table, board_words, comparison_listing, shared_notes
-
-QUESTIONS = {"population": "Other tasks like these", "fixed": "These tasks, other seeds"}
 
 
 @dataclass(frozen=True, repr=False)
@@ -108,14 +107,14 @@ class Comparisons:
                 show.table(comparison_listing(found.records, question)),
                 show.lines(shared_notes(found.records, question)),
             )
-            for question in QUESTIONS
+            for question in ASKED
         }
         return show.page(
             pairing,
             show.bold(headline(found)),
-            show.lines([QUESTIONS["population"]]),
+            show.lines([ASKED["population"]]),
             answers["population"],
-            show.folded(QUESTIONS["fixed"], answers["fixed"]),
+            show.folded(ASKED["fixed"], answers["fixed"]),
         )
 
 

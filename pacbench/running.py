@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from harness import attached
+from harness.cli import BAD_INPUT, INTERRUPTED
 from harness.errors import PacbenchError, UserError
 from pacbench import toml
 from pacbench.campaigns import Campaign, status
@@ -26,7 +27,6 @@ BEGINNING = "pacbench: "
 """Of what the command says beside its progress."""
 LONGEST = 50
 """Lines of a message."""
-BAD_INPUT, INTERRUPTED = 2, 130
 
 
 def run(

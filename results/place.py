@@ -204,6 +204,17 @@ def _stage_and_rename(path: Path, content: bytes) -> None:
         raise
 
 
+def rename_durably(staged: Path, final: Path) -> None:
+    """Give a folder its name once all that lies in it is on the disk, so that it is there whole or not at all.
+
+    Raises: OSError.
+    """
+    for path in (*staged.rglob("*"), staged):
+        _sync(path)
+    os.rename(staged, final)
+    _sync(final.parent)
+
+
 def move(path: Place, folder: Place) -> Place:
     """Move a file into a folder that is made where there is none. Raises: OSError."""
     make_folder(folder)
@@ -216,8 +227,8 @@ def move(path: Place, folder: Place) -> Place:
     return target
 
 
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

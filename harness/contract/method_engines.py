@@ -84,7 +84,7 @@ def deepspeed(under_test: MethodUnderTest) -> str | None:
     """The engine `deepspeed` trains it like the plain one, where it is installed."""
     engine = deepspeed_engine()
     if engine is None:
-        raise NotChecked("the engine is not installed here")
+        raise NotChecked("the engine is not tried here yet")
     for run in under_test.each():
         sharded = rehearse(under_test.method, run.problem, engine=engine)
         if not np.allclose(sharded.losses, run.losses, rtol=2e-2, atol=1e-4):

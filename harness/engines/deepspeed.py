@@ -1,8 +1,8 @@
 """The engine for models that one device cannot hold: DeepSpeed, on the ranks of this process's group.
 
-The only file that imports deepspeed. Every rank runs the same trial: the same networks in host memory, the same
-examples, the same batches, of which it takes its part. For the time of one training a copy of the objective is spread
-over the ranks and their devices; what trained is gathered back into the objective, weight by weight.
+With shards.py the only file that imports deepspeed. Every rank runs the same trial: the same networks in host memory,
+the same examples, the same batches, of which it takes its part. For the time of one training a copy of the objective is
+spread over the ranks and their devices; what trained is gathered back into the objective, weight by weight.
 """
 
 from __future__ import annotations
@@ -99,7 +99,8 @@ class DeepSpeed:
                 until = min(steps, *(done - done % often + often for often in (CHECK_EVERY, self.saved_every)))
                 losses = [spread.step(step) for step in range(done, until)]
                 done = until
-                self._check_time(job)
+                if not self.agree(not job.over):  # all ranks leave, once the time is over on one of them
+                    raise TrialTimeout
                 if not all_finite(torch.stack(losses)):
                     return Fitted(done, float("nan"), True, self._now() - started, engine=self.name, curve=curve)
                 if done % CHECK_EVERY == 0 or done == steps:
@@ -111,16 +112,6 @@ class DeepSpeed:
         finite = all(all_finite(weight.detach()) for weight in trained.values())
         took = self._now() - started
         return Fitted(steps, curve[-1][1], not finite, took, engine=self.name, note=spread.note, curve=curve)
-
-    def _check_time(self, job: Job) -> None:
-        """Raises: TrialTimeout on every rank once the time is over on one of them."""
-        over = False
-        try:
-            job.check_time()
-        except TrialTimeout:
-            over = True
-        if not self.agree(not over):
-            raise TrialTimeout
 
     @contextlib.contextmanager
     def _spread(self, network: nn.Module) -> Iterator[nn.Module]:
@@ -153,7 +144,7 @@ class DeepSpeed:
                 "stage3_max_live_parameters": min(4 * largest, LIVE_PARAMETERS),
                 "stage3_max_reuse_distance": min(4 * largest, LIVE_PARAMETERS),
             }
-        if sharding.offload and sharding.zero_stage > 0:
+        if sharding.offload:
             zero["offload_optimizer"] = {"device": "cpu"}
             zero |= {"offload_param": {"device": "cpu"}} if sharding.zero_stage == 3 else {}
         return {
@@ -191,9 +182,8 @@ class _Spread:
     def __init__(self, owner: DeepSpeed, objective: Objective, job: Job, draw_seed: int) -> None:
         self.owner, self.job = owner, job
         self.seed = torch.tensor(draw_seed, device=owner.device)
-        working = copy.deepcopy(objective).to(
-            _TYPES[owner.sharding.precision]
-        )  # DeepSpeed casts not all that it shards
+        # DeepSpeed does not cast all that it shards.
+        working = copy.deepcopy(objective).to(_TYPES[owner.sharding.precision])
         working.loss = self.loss = _Weighted(objective.loss)
         self.calls = recomputed(working.network) if owner.sharding.checkpoint_activations else None
         self.shards = Shards(working, owner.ranks) if owner.sharding.zero_stage == 3 else None
@@ -215,8 +205,7 @@ class _Spread:
         rate = job.learning_rate * job.recipe.rate_factor(step, len(job.order))
         for group in engine.optimizer.param_groups:
             group["lr"] = rate
-        index = job.order[step]
-        whole = take(job.examples, index)
+        whole = take(job.examples, job.order[step])
         for _ in range(OVERFLOWS if owner.sharding.precision == "float16" else 1):
             mean = self._try(step, whole)
             if engine.was_step_applied():  # else the gradient was too large for the loss's scale, which is smaller now
@@ -235,9 +224,8 @@ class _Spread:
         for place in range(owner.sharding.accumulation):
             number = owner.rank * owner.sharding.accumulation + place
             first, last = width * number // parts, width * (number + 1) // parts
-            shown = (
-                slice(first, last) if first < last else slice(0, 1)
-            )  # a part without examples goes along, for nothing
+            # A part without examples goes along on one, for nothing.
+            shown = slice(first, last) if first < last else slice(0, 1)
             batch = {name: self._placed(tensor[shown]) for name, tensor in whole.items()}
             self.loss.factor = terms(self.loss.loss, batch) * parts / max(counted, 1) if first < last else 0.0
             with own_draws(self.seed, step, first=first) as calls:

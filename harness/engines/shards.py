@@ -7,7 +7,6 @@ gather every weight several times a step, and hold gradients of whole weights un
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,29 +84,27 @@ class Shards:
     def __init__(self, objective: Objective, ranks: int) -> None:
         self.parts: dict[int, _Part] = {}
         self.renamed: dict[str, _Part] = {}
-        self.summed = {id(module.weight) for module in objective.modules() if isinstance(module, PENALTIES)}
+        summed = {id(module.weight) for module in objective.modules() if isinstance(module, PENALTIES)}
         for name, module in list(objective.named_modules()):
             if parametrize.is_parametrized(module):
-                self._hold_as_one(name, module)
+                self._hold_as_one(name, module, summed)
         for name, module in list(objective.named_modules()):
-            if type(module) in PENALTIES and self._trained(module.weight):
+            if type(module) in PENALTIES and _trains(module.weight):
                 weight: Any = module.weight
                 part = self.parts.setdefault(id(weight), _Part(weight))
                 anchor = module.anchor.detach() if isinstance(module, SquaredDistance) else None
                 part.terms.append(_Term(part, anchor, ranks))
                 objective.set_submodule(name, part.terms[-1])
 
-    def _trained(self, weight: Any) -> bool:
-        return isinstance(weight, nn.Parameter) and weight.requires_grad
+    def _hold_as_one(self, name: str, module: nn.Module, summed: set[int]) -> None:
+        """Put one parameter in the place of each weight of a module, if all that is made is made by PartlyFrozen.
 
-    def _hold_as_one(self, name: str, module: nn.Module) -> None:
-        """Put one parameter in the place of each weight of a module, if all that is made is made by PartlyFrozen."""
+        summed: identities of the weights that penalties sum over.
+        """
         made: dict[str, Any] = dict(module.parametrizations.items())  # type: ignore[operator,union-attr]
-        if not all(
-            len(by) == 1 and isinstance(by[0], PartlyFrozen) and self._trained(by.original) for by in made.values()
-        ):
+        if not all(len(by) == 1 and isinstance(by[0], PartlyFrozen) and _trains(by.original) for by in made.values()):
             return
-        if any(id(by.original) in self.summed and bool(by.original[by[0].fixed].any()) for by in made.values()):
+        if any(id(by.original) in summed and bool(by.original[by[0].fixed].any()) for by in made.values()):
             return  # a penalty sums over entries that the weight does not show
         weights = {leaf: nn.Parameter(getattr(module, leaf).detach().clone()) for leaf in made}
         module.__class__ = parametrize.type_before_parametrizations(module)
@@ -140,16 +137,13 @@ class Shards:
         """Decay and momentum move what has no gradient: fixed entries are written again, before anybody reads them."""
         from deepspeed.utils import safe_set_local_fp32_param
 
-        for part in self._fixed():
-            assert part.frozen is not None
-            assert part.held is not None
+        for part in self.parts.values():
+            if part.frozen is None or part.held is None:
+                continue
             local = _master(part.weight)
             local[: part.length].masked_scatter_(part.frozen, part.held)
             if not part.in_place:
                 safe_set_local_fp32_param(part.weight, local)
-
-    def _fixed(self) -> Iterator[_Part]:
-        return (part for part in self.parts.values() if part.frozen is not None)
 
     @torch.no_grad()
     def finish_gradients(self) -> None:
@@ -239,6 +233,10 @@ def forget_gradients(optimizer: Any) -> None:
     for buffer in buffers:
         if buffer is not None:
             buffer.zero_()
+
+
+def _trains(weight: Any) -> bool:
+    return isinstance(weight, nn.Parameter) and weight.requires_grad
 
 
 def _master(weight: nn.Parameter) -> Tensor:

@@ -6,7 +6,6 @@ import copy
 import multiprocessing
 import os
 import warnings
-from datetime import timedelta
 
 import torch
 from ray import cloudpickle
@@ -14,6 +13,7 @@ from torch import distributed
 
 from harness import data, seeds
 from harness.fit import Fit
+from harness.ranks import join
 from harness.source import problem
 
 
@@ -45,11 +45,8 @@ def on_ranks(sharding, work, checkpoints=None, seconds=200):
 def _rank(sending, rank, content):
     warnings.simplefilter("ignore")
     sharding, work, checkpoints, port = cloudpickle.loads(content)
-    os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(sharding.ranks), "LOCAL_RANK": "0"}
     torch.set_num_threads(1)
-    met = distributed.TCPStore("127.0.0.1", port, is_master=False)
-    waiting = timedelta(seconds=60)
-    distributed.init_process_group("gloo", store=met, rank=rank, world_size=sharding.ranks, timeout=waiting)
+    join(rank, sharding.ranks, ("127.0.0.1", port), torch.device("cpu"), 60)
     from harness.engines.deepspeed import DeepSpeed
 
     answer = work(DeepSpeed(sharding, torch.device("cpu"), checkpoints))
