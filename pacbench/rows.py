@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
 
-from harness.commands_results import judged_source, read_rows
+from harness.commands_results import judged_source, merged_rows, read_rows, read_source
 from harness.errors import UserError, nearest
 from results import table as tables
 from results.boards import boards
@@ -30,7 +30,7 @@ def read(rows: Rows) -> pa.Table:
 
     Raises: UserError for a folder without campaign, or campaigns whose rows must not be mixed.
     """
-    found = sources(rows)
+    found = sources(rows, reader=read_source)
     return found[0].rows if len(found) == 1 else merged_rows(found)
 
 
@@ -42,22 +42,14 @@ def board(name: str = "standard") -> pa.Table:
     return read_rows([known[name]])
 
 
-def sources(rows: Rows, columns: Sequence[str] = tuple(SCHEMA.names)) -> list[Source]:
-    """The rows of each place, with its name. Raises: UserError."""
+def sources(
+    rows: Rows, columns: Sequence[str] = tuple(SCHEMA.names), reader: Callable[..., Source] = judged_source
+) -> list[Source]:
+    """The rows of each place, with its name; the default reader leaves out those of explorations. Raises: UserError."""
     several = [*rows] if isinstance(rows, Sequence) and not isinstance(rows, str) else [rows]
     if not several:
         raise UserError("no rows are given; expected a campaign's folder, or a table of rows")
-    return [_source(one, number, columns) for number, one in enumerate(several, start=1)]
-
-
-def merged_rows(found: Sequence[Source]) -> pa.Table:
-    """The rows of all sources as one table. Raises: UserError where they must not be mixed."""
-    from results.merging import merged
-
-    try:
-        return merged(found)
-    except ValueError as error:
-        raise UserError(str(error)) from error
+    return [_source(one, number, columns, reader) for number, one in enumerate(several, start=1)]
 
 
 def address(one: One) -> str | None:
@@ -67,14 +59,14 @@ def address(one: One) -> str | None:
     return os.fspath(one) if isinstance(one, str | os.PathLike) else str(one.folder)
 
 
-def _source(one: One, number: int, columns: Sequence[str]) -> Source:
+def _source(one: One, number: int, columns: Sequence[str], reader: Callable[..., Source]) -> Source:
     if isinstance(one, pa.Table):
         return Source(f"table {number}", tables.latest(_conformed(one, number).select(list(columns))))
     if not isinstance(one, str | os.PathLike) and not hasattr(one, "folder"):
         raise UserError(f"rows {number}: {one!r}; expected a campaign's folder, a .parquet file or a pyarrow.Table")
     where = address(one)
     assert where is not None
-    return judged_source(where, columns)
+    return reader(where, columns)
 
 
 def _conformed(rows: pa.Table, number: int) -> pa.Table:

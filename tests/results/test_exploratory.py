@@ -7,6 +7,7 @@ import dataclasses
 import pyarrow as pa
 import pytest
 
+import pacbench
 from harness.cli import main
 from results import schema
 from results.advise import advise
@@ -118,3 +119,9 @@ def test_an_import_does_not_make_explored_rows_confirmatory(tmp_path):
     for mapping in (Mapping(constants={"exploratory": "false"}), Mapping(columns={"exploratory": "dirty"})):
         with pytest.raises(ResultsError, match="enters no comparison under any name"):
             rows_of([path], mapping, schema.SCHEMA.empty_table(), Account(), set())
+
+
+def test_whoever_reads_rows_gets_the_explored_ones_too(mixed, tmp_path):
+    """Only what judges leaves them out."""
+    export(mixed, tmp_path / "mixed.parquet")
+    assert pacbench.read(tmp_path / "mixed.parquet")["exploratory"].to_pylist().count(True) == len(explored())
