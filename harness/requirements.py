@@ -73,7 +73,7 @@ def _declared() -> list[tuple[str, str | None]]:
 def pip(extra: str | None = None) -> str:
     """The command that installs this program, with an extra or without."""
     bracket = f"[{extra}]" if extra else ""
-    if folder := checkout() or (HOME if installed(NAME) is None else None):
+    if folder := checkout() or (HOME if (HOME / "pyproject.toml").is_file() else None):
         constraints = folder / "constraints.txt"
         pinned = f"-c '{constraints}' " if constraints.is_file() else ""
         return f"{sys.executable} -m pip install {pinned}-e '{folder}{bracket}'"
