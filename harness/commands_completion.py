@@ -7,6 +7,7 @@ from argparse import Namespace
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from harness.arguments import parser
 from harness.errors import UserError
 from results.boards import boards
 
@@ -21,7 +22,6 @@ def completion_command(options: Namespace) -> int:
         import shtab
     except ImportError as error:
         raise UserError(f"completion needs shtab ({error}): pip install shtab") from error
-    from harness.cli import parser
     from harness.known import known_suites
 
     whole = parser()

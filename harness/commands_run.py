@@ -217,7 +217,7 @@ def calibrate(task: Task, engine: str) -> float:
 def run_command(options: Namespace) -> int:
     """Run or resume a suite; 1 if a trial of the campaign is not done or declined."""
     suite = load_suite(options.suite, options.set)
-    sharding.check_installed(suite.engine.sharding)
+    sharding.check_usable(suite.engine.sharding, suite.resources.device)
     if options.wandb is not None:
         commands_wandb.check(options, options.out)
     place = open_place(options.out).resolve()

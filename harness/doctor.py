@@ -8,7 +8,6 @@ import platform
 import shutil
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +39,7 @@ KNOWN = {
     "transformers": "tasks on pretrained models of transformers, and `pacbench prefetch`",
     "wandb": "export to Weights & Biases",
     "deepspeed": "the engine for models that one device cannot hold",
+    "energy": "the energy that NVIDIA's devices take, in rows",
     "optuna": "the search of that name",
 }
 """What the extras of this program are for."""
@@ -163,7 +163,7 @@ def buckets() -> Iterator[Finding]:
 
 
 def extras() -> Iterator[Feature]:
-    """A feature for each extra of the program, and DeepSpeed, which may be installed without one."""
+    """A feature for each extra of the program."""
     declared: dict[str, list[requirements.Wanted]] = {}
     try:
         wanted = requirements.wanted()
@@ -172,38 +172,15 @@ def extras() -> Iterator[Feature]:
     for one in wanted:
         if one.extra and one.extra not in NOT_FOR_USERS:
             declared.setdefault(one.extra, []).append(one)
-    declared.setdefault("deepspeed", [requirements.Wanted("deepspeed", "", None)])
     for extra, required in sorted(declared.items()):
-        command = requirements.pip(extra) if required[0].extra else f"{sys.executable} -m pip install deepspeed ninja"
 
-        def look(required: list[requirements.Wanted] = required, command: str = command) -> Iterator[Finding]:
-            yield from requirements.check(required, command)
+        def look(extra: str = extra, required: list[requirements.Wanted] = required) -> Iterator[Finding]:
+            yield from requirements.check(required, requirements.pip(extra))
 
         findings = looked_at(extra, look)
-        if extra == "deepspeed":
-            findings += looked_at("compiler", compiler)
         if extra == "wandb":
             findings += looked_at("key", key)
         yield Feature(extra, KNOWN.get(extra, f"what the extra `{extra}` is for"), findings)
-
-
-def compiler() -> Iterator[Finding]:
-    """What DeepSpeed builds its operation for talking between CPUs with, at its first start."""
-    compiler = next(filter(None, map(shutil.which, (os.environ.get("CXX", "c++"), "g++", "clang++"))), None)
-    yield _there("compiler", compiler, "a C++ compiler", "apt-get install g++")
-    ninja = shutil.which("ninja", path=os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""))))
-    yield _there("ninja", ninja, "ninja", f"{sys.executable} -m pip install ninja")
-    header = Path(sysconfig.get_paths()["include"]) / "Python.h"
-    yield _there("headers", str(header) if header.is_file() else None, "Python.h", "apt-get install python3-dev")
-    folder = os.environ.get("TORCH_EXTENSIONS_DIR") or Path.home() / ".cache/torch_extensions"
-    built = sorted(Path(folder).rglob("deepspeed_shm_comm.so")) or sorted(Path(folder).rglob("deepspeed_ccl_comm.so"))
-    yield Finding(
-        "operation", "ok", f"built, {built[0]}" if built else "not built yet; the first start does, in half a minute"
-    )
-
-
-def _there(name: str, where: str | None, what: str, cure: str) -> Finding:
-    return Finding(name, "ok", where) if where else Finding(name, "missing", f"{what} is not found", cure)
 
 
 def key() -> Iterator[Finding]:

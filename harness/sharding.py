@@ -44,7 +44,24 @@ class Sharding:
             )
 
 
-def check_installed(sharding: Sharding | None) -> None:
-    """Raises: UserError if the engine's library is asked for and not there."""
-    if sharding and importlib.util.find_spec("deepspeed") is None:
+def check_usable(sharding: Sharding | None, device: str) -> None:
+    """Raises: UserError if the engine's library is not there, or the precision is none of this machine's processors."""
+    if sharding is None:
+        return
+    if importlib.util.find_spec("deepspeed") is None:
         raise UserError("[engine] name = 'deepspeed' needs deepspeed: pip install 'pacbench[deepspeed]'")
+    if sharding.precision == "float16" and device == "cpu" and not processors_have_float16():
+        raise UserError(
+            "[engine] precision = 'float16': this machine's processors do not compute in it; expected 'bfloat16' or "
+            "'float32', or a GPU for each rank ([resources] gpus = 1)"
+        )
+
+
+def processors_have_float16() -> bool:
+    """Whether this machine's processors multiply in float16, which DeepSpeed asks torch too."""
+    import torch
+
+    try:
+        return bool(torch.ops.mkldnn._is_mkldnn_fp16_supported())
+    except (AttributeError, RuntimeError):  # torch without that library
+        return False

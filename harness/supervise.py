@@ -125,11 +125,11 @@ def _as_child(parent: int, self: Child, work: Callable[[Child], int]) -> None:
         sys.excepthook(*sys.exc_info())
         status = 1
     finally:
-        with contextlib.suppress(OSError):  # nobody may be left to hear it
-            os.write(self.pipe, bytes([status]))  # first: Ray ends this process when its servers are gone
         with contextlib.suppress(OSError):
             sys.stderr.flush()
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what Ray's threads say of it is no news
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what Ray's threads say of its end is no news
+        with contextlib.suppress(OSError):  # nobody may be left to hear it
+            os.write(self.pipe, bytes([status]))  # first: Ray ends this process when its servers are gone
         sweep()
         if os.getppid() != parent:
             rmtree(self.scratch, ignore_errors=True)
@@ -181,10 +181,13 @@ class _Signals:
 
 
 def _listen(pipe: int) -> bytes:
-    """What the child says until it has ended; the last bytes only."""
+    """What the child says until it tells its status or ends; the last bytes only. It is not waited for then: while it
+    waits for a Ray that starts, which may have been ended, it does nothing else, for half a minute."""
     heard = b""
     while part := os.read(pipe, 4096):
         heard = (b"." if b"." in heard + part[:-1] else b"") + part[-1:]
+        if part[-1:] != b".":
+            break
     os.close(pipe)
     return heard
 

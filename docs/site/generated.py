@@ -13,7 +13,7 @@ import gallery
 import prose
 
 from harness import suite
-from harness.cli import parser
+from harness.arguments import parser
 from results import schema
 from results.schema import SCHEMA
 

@@ -9,8 +9,9 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Sequence
-from functools import reduce
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from harness import plugins, settings
 from harness.errors import Declined
 
 SECONDS = 300.0
+
+RANKS = 2
+"""Processes that a network is spread over, to try the engine `deepspeed`."""
 
 
 class NotThere(Exception):  # noqa: N818 - the caller says what that means
@@ -47,17 +51,36 @@ def results(things: Sequence[Any], kind: str) -> list[dict[str, Any]]:
 
     Raises: NotThere if a class cannot be found again there, or the process fails.
     """
+    return _answer({"things": [_reference(thing, kind) for thing in things]})
+
+
+def sharded(method: Any) -> dict[str, Any]:
+    """What a method does on every problem where its weights lie spread over processes, in float32.
+
+    Raises: NotThere as above; Declined if all problems are declined there.
+    """
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
+    met = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    orders = [{"things": [_reference(method, "sharded")], "rank": rank, "port": met.port} for rank in range(RANKS)]
+    with ThreadPoolExecutor(RANKS) as pool:
+        ((found,), *_) = pool.map(_answer, orders)
+    if "declined" in found:
+        raise Declined(found["declined"])
+    return found
+
+
+def _answer(order: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a process finds that runs this module. Raises: NotThere if it fails."""
     hashes = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONHASHSEED": hashes}
-    process = subprocess.run(
-        [sys.executable, "-m", "harness.contract.fresh"],
-        input=json.dumps([_reference(thing, kind) for thing in things]),
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=SECONDS,
-        check=False,
-    )
+    command = [sys.executable, "-m", "harness.contract.fresh"]
+    try:
+        process = subprocess.run(
+            command, input=json.dumps(order), capture_output=True, text=True, env=environment, timeout=SECONDS
+        )
+    except subprocess.TimeoutExpired as error:
+        raise NotThere(f"a process of its own does not end within {SECONDS:g} s") from error
     try:
         found: list[dict[str, Any]] = json.loads(process.stdout.rpartition("\n")[2])
     except ValueError as error:
@@ -87,7 +110,7 @@ def _made(asked: dict[str, Any]) -> Any:
     return settings.build(cls, asked["fields"], "check")  # type: ignore[arg-type]
 
 
-def _of_method(method: Any) -> dict[str, Any]:
+def _of_method(method: Any, engine: Any = None) -> dict[str, Any]:
     """The result on every problem, in another order than where it is compared: the first must not shape the rest."""
     from harness.contract.problem import tiny_problems
     from harness.contract.rehearsal import digest, rehearse
@@ -95,11 +118,25 @@ def _of_method(method: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for problem in reversed(tiny_problems()):
         try:
-            run = rehearse(method, problem)
-            found[problem.name] = [digest(run.finished()), list(run.losses)]
-        except Declined:
-            continue
-    return found
+            run = rehearse(method, problem, engine=engine)
+            found[problem.name] = [digest(run.finished()), list(run.losses), run.fitted.note]
+        except Declined as declined:
+            reason = str(declined)
+    return found or {"declined": reason}
+
+
+def _of_sharded_method(method: Any, rank: int, port: int) -> dict[str, Any]:
+    """The same by the engine `deepspeed`, as a rank of a group that meets at a port of this machine."""
+    import torch
+
+    from harness.ranks import join
+    from harness.sharding import Sharding
+
+    device = torch.device("cpu")
+    join(rank, RANKS, ("127.0.0.1", port), device, 60)
+    from harness.engines.deepspeed import DeepSpeed
+
+    return _of_method(method, DeepSpeed(Sharding(ranks=RANKS), device))
 
 
 def _of_task(task: Any) -> dict[str, Any]:
@@ -108,16 +145,22 @@ def _of_task(task: Any) -> dict[str, Any]:
     return {"data_hash": facts(task).data_hash, "source_hash": facts(task).source_hash}
 
 
-def main() -> int:
+def main() -> None:
     """Read what is asked from stdin, and write what was found as the last line of stdout."""
     import torch
 
     torch.set_num_threads(1)
-    of = {"method": _of_method, "task": _of_task}
-    found = [of[asked["kind"]](_made(asked)) for asked in json.load(sys.stdin)]
-    print(f"\n{json.dumps(found)}", end="")
-    return 0
+    order = json.load(sys.stdin)
+    sharded_method = partial(_of_sharded_method, rank=order.get("rank"), port=order.get("port"))
+    of: dict[str, Callable[[Any], dict[str, Any]]] = {
+        "method": _of_method,
+        "sharded": sharded_method,
+        "task": _of_task,
+    }
+    found = [of[asked["kind"]](_made(asked)) for asked in order["things"]]
+    print(f"\n{json.dumps(found)}", end="", flush=True)
+    os._exit(0)  # the libraries' own ends can wait for ranks that are gone
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

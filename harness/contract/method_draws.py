@@ -11,7 +11,6 @@ from harness import seeds
 from harness.contract import fresh
 from harness.contract.check import Fault, NotChecked, values_of
 from harness.contract.method_under_test import MethodUnderTest
-from harness.contract.problem import tiny_problems
 from harness.contract.rehearsal import Rehearsal, digest, prepared, prepares, rehearse, same
 from harness.contract.watch import foreign, reset
 from harness.method import Method
@@ -50,7 +49,7 @@ def determinism(under_test: MethodUnderTest) -> str | None:
 def fresh_process(under_test: MethodUnderTest) -> str | None:
     """A process that has run nothing else gives the same result."""
     runs_here = {run.problem.name: run for run in under_test.each()}
-    if any(problem not in tiny_problems() for problem in under_test.problems):
+    if not under_test.fits_elsewhere():
         raise NotChecked("problems of one's own are not sent to another process")
     try:
         (there,) = fresh.results([under_test.method], "method")

@@ -1,17 +1,19 @@
-"""Checks of a method in engines other than the plain one: lanes, and where it is installed DeepSpeed."""
+"""Checks of a method in engines other than the plain one: lanes, and where it is installed `deepspeed`."""
 
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import os
 
 import numpy as np
 
+from harness.contract import fresh
 from harness.contract.check import Fault, NotChecked, values_of
-from harness.contract.engines import deepspeed_engine
 from harness.contract.method_under_test import MethodUnderTest, side_by_side, with_value
 from harness.contract.problem import TinyProblem
 from harness.contract.rehearsal import Rehearsal, rehearse, same
+from harness.errors import Declined
 from harness.method import Method
 
 
@@ -81,13 +83,24 @@ def _alike(one: Rehearsal, other: Rehearsal) -> bool:
 
 
 def deepspeed(under_test: MethodUnderTest) -> str | None:
-    """The engine `deepspeed` trains it like the plain one, where it is installed."""
-    engine = deepspeed_engine()
-    if engine is None:
-        raise NotChecked("the engine is not tried here yet")
-    for run in under_test.each():
-        sharded = rehearse(under_test.method, run.problem, engine=engine)
-        if not np.allclose(sharded.losses, run.losses, rtol=2e-2, atol=1e-4):
-            seen = f"{run.problem.name}: the loss ends at {sharded.losses[1]:.6g} there, {run.losses[1]:.6g} alone"
+    """The engine `deepspeed` trains it like the plain one, its weights spread over two processes."""
+    runs_here = [*under_test.each()]
+    if importlib.util.find_spec("deepspeed") is None:
+        raise NotChecked("deepspeed is not installed: pip install 'pacbench[deepspeed]'")
+    if not under_test.fits_elsewhere():
+        raise NotChecked("problems of one's own are not sent to another process")
+    try:
+        there = fresh.sharded(under_test.method)
+    except Declined as declined:
+        return f"declines: {declined}; this costs nothing but large models"
+    except fresh.NotThere as error:
+        raise Fault(str(error), "`fresh_process` speaks of other processes in general; mend that first") from error
+    notes = {}
+    for run in runs_here:
+        name = run.problem.name
+        _, losses, notes[name] = there.get(name, (None, None, None))
+        if losses is not None and not np.allclose(losses, run.losses, rtol=2e-2, atol=1e-4):
+            seen = f"{name}: the loss ends at {losses[1]:.6g} there, {run.losses[1]:.6g} alone"
             raise Fault(seen, "hold what is remembered in frozen parameters and buffers")
-    return None
+    said = {name: note for name, note in notes.items() if note}
+    return f"{'; '.join(sorted(set(said.values())))} ({values_of(said)})" if said else None

@@ -47,6 +47,10 @@ class MethodUnderTest:
             raise NotChecked("it runs on no problem; see `runs`")
         yield from ran
 
+    def fits_elsewhere(self) -> bool:
+        """Whether another process has the same problems."""
+        return all(problem in tiny_problems() for problem in self.problems)
+
     def laned(self, problem: TinyProblem) -> Rehearsal:
         """What the method does on a problem as the only lane of a computation."""
         if problem.name not in self._laned:

@@ -375,7 +375,7 @@ TASKS = {
     "data by the order of a set": (
         TASK.replace(
             "x = draw.uniform(-1, 1, (count, 3))",
-            "x = draw.uniform(-1, 1, (count, 3))[:, [ord(c) - 97 for c in {'a', 'b', 'c'}]]",
+            "x = draw.uniform(-1, 1, (count, 3)) * [*map(float, {f'1.{n}' for n in range(10, 40)})][:3]",
         ),
         "fresh process",
         "data hash",

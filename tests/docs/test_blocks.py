@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 from harness import hub, plan, suite
+from harness.arguments import parser
 from harness.campaign import Campaign
-from harness.cli import parser
 from harness.commands_run import known_methods, known_tasks, load_suite
 from harness.errors import UserError
 from harness.import_mapping import mapping_of

@@ -12,7 +12,8 @@ import time
 
 import pytest
 
-from harness.cli import main, parser
+from harness.arguments import parser
+from harness.cli import main
 
 TYPED = {
     "pacbench compl": "pacbench completion",

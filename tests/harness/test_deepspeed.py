@@ -23,10 +23,12 @@ from harness.errors import Declined
 from harness.fit import Job
 from harness.objective import Objective, SquaredDistance, SquaredNorm
 from harness.recipe import Recipe
-from harness.sharding import Sharding
+from harness.sharding import Sharding, processors_have_float16
 from methods import METHODS
 from tasks import TASKS
 from tests.harness.rank_process import on_ranks, transferred
+
+needs_float16 = pytest.mark.skipif(not processors_have_float16(), reason="these processors do not compute in float16")
 
 pytest.importorskip("deepspeed")
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -88,9 +90,10 @@ def on_every_step(engine, cases, given):
     return {case: trained(engine, *case, given) for case in cases}
 
 
-def assert_same(case, expected, got, loss=1e-5, weight=2e-4):
+def assert_same(case, expected, got, loss=1e-5, weight=1e-3):
     """Left out is the bias of attention's keys, which has no effect: its gradient is 0 but for rounding, of which Adam
-    makes whole steps."""
+    makes whole steps. It does so of any weight whose gradient is near 0, so weights agree less well than losses; how
+    well depends on the processor."""
     losses, weights, frozen, flops, report = expected
     assert len(got[0]) == STEPS
     assert got[0] == pytest.approx(losses, rel=loss), case
@@ -145,7 +148,10 @@ def by_sgd(task):
 
 @pytest.mark.parametrize(
     ("given", "loss", "weight"),
-    [({"precision": "bfloat16"}, 1e-2, 5e-2), ({"precision": "float16", "ranks": 1}, 2e-3, 1e-2)],
+    [
+        ({"precision": "bfloat16"}, 1e-2, 5e-2),
+        pytest.param({"precision": "float16", "ranks": 1}, 2e-3, 1e-2, marks=needs_float16),
+    ],
 )
 def test_lower_precision_changes_no_more_than_its_rounding(alone, monkeypatch, given, loss, weight):
     monkeypatch.setattr(plain, "CHECK_EVERY", 1)
@@ -364,7 +370,7 @@ def test_penalties_of_others_are_what_they_are_alone(kind, sharding):
 
 
 @pytest.mark.parametrize("stage", [1, 3])
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+@pytest.mark.parametrize("precision", ["bfloat16", pytest.param("float16", marks=needs_float16)])
 def test_lower_precision_is_what_it_says_and_takes_every_step(stage, precision):
     """Weights that the forward reads have that type; a step that overflows is taken again."""
 

@@ -94,22 +94,6 @@ def test_what_was_prefetched_is_looked_at(tmp_path, monkeypatch):
     assert "has 1 bytes" in by_name(doctor.offline())[hub.VARIABLE].found
 
 
-def test_deepspeed_needs_a_compiler(tmp_path, monkeypatch):
-    """Without one on PATH it is said what to install; an operation that is built is found."""
-    found = by_name(doctor.compiler())
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv("CXX", raising=False)
-    without = by_name(doctor.compiler())
-    assert without["compiler"].state == "missing"
-    assert without["compiler"].cure == "apt-get install g++"
-    assert set(without) == set(found)
-    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path))
-    assert "not built yet" in by_name(doctor.compiler())["operation"].found
-    (tmp_path / "py311" / "deepspeed_shm_comm").mkdir(parents=True)
-    (tmp_path / "py311" / "deepspeed_shm_comm" / "deepspeed_shm_comm.so").write_bytes(b"")
-    assert by_name(doctor.compiler())["operation"].found.startswith("built")
-
-
 def test_looking_may_fail(tmp_path):
     """What no machine was thought to do becomes a note."""
     (found,) = looked_at("anything", lambda: iter([1 / 0]))

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from harness import commands_explore, plan, suite
+from harness.arguments import parser
 from harness.campaign import Campaign
-from harness.cli import parser
 from harness.commands_run import known_methods, known_tasks
 from harness.errors import UserError
 from harness.explore import Exploration

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.sharding import processors_have_float16
 from results import table
 from tests.conftest import COMMAND, processes_of_session
 
@@ -137,6 +138,11 @@ def test_large_models_on_two_ranks(pacbench, tmp_path):
         ("engine.accumulation=32", "expected a multiple of 64 ([engine] ranks = 2 times accumulation = 32)"),
         ("engine.name=plain", "only the engine 'deepspeed' has that, not 'plain'"),
         ("engine.precision=float8", "precision = 'float8' is not one of 'float32', 'bfloat16', 'float16'"),
+        pytest.param(
+            "engine.precision=float16",
+            "this machine's processors do not compute in it; expected 'bfloat16' or 'float32'",
+            marks=pytest.mark.skipif(processors_have_float16(), reason="these processors have it"),
+        ),
         ("resources.gpus=0.5", "[resources] gpus = 0.5; expected 0 or 1 for each rank"),
         ("engine.zero_stages=3", "unknown setting 'zero_stages'; did you mean 'zero_stage'?"),
     ],
