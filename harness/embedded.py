@@ -6,6 +6,7 @@ run's own process (see harness/supervise.py) ends whatever is left of it.
 
 from __future__ import annotations
 
+import concurrent.futures.thread  # noqa: F401 - before the thread: what this registers for forks must not come in one
 import logging
 import os
 import tempfile
