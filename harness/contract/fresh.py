@@ -18,7 +18,8 @@ from typing import Any
 from harness import plugins, settings
 from harness.errors import Declined
 
-SECONDS = 300.0
+SECONDS = 900.0
+"""Of a process at most: a method may train often, on a machine that does much else."""
 
 RANKS = 2
 """Processes that a network is spread over, to try the engine `deepspeed`."""
@@ -55,7 +56,7 @@ def results(things: Sequence[Any], kind: str) -> list[dict[str, Any]]:
 
 
 def sharded(method: Any) -> dict[str, Any]:
-    """What a method does on every problem where its weights lie spread over processes, in float32.
+    """What a method does on `sharded_problems` where its weights lie spread over processes, in float32.
 
     Raises: NotThere as above; Declined if all problems are declined there.
     """
@@ -110,13 +111,18 @@ def _made(asked: dict[str, Any]) -> Any:
     return settings.build(cls, asked["fields"], "check")  # type: ignore[arg-type]
 
 
-def _of_method(method: Any, engine: Any = None) -> dict[str, Any]:
+def _of_method(method: Any) -> dict[str, Any]:
     """The result on every problem, in another order than where it is compared: the first must not shape the rest."""
     from harness.contract.problem import tiny_problems
+
+    return _results(method, tiny_problems()[::-1], None)
+
+
+def _results(method: Any, problems: Sequence[Any], engine: Any) -> dict[str, Any]:
     from harness.contract.rehearsal import digest, rehearse
 
     found: dict[str, Any] = {}
-    for problem in reversed(tiny_problems()):
+    for problem in problems:
         try:
             run = rehearse(method, problem, engine=engine)
             found[problem.name] = [digest(run.finished()), list(run.losses), run.fitted.note]
@@ -129,6 +135,7 @@ def _of_sharded_method(method: Any, rank: int, port: int) -> dict[str, Any]:
     """The same by the engine `deepspeed`, as a rank of a group that meets at a port of this machine."""
     import torch
 
+    from harness.contract.problem import sharded_problems
     from harness.ranks import join
     from harness.sharding import Sharding
 
@@ -136,7 +143,7 @@ def _of_sharded_method(method: Any, rank: int, port: int) -> dict[str, Any]:
     join(rank, RANKS, ("127.0.0.1", port), device, 60)
     from harness.engines.deepspeed import DeepSpeed
 
-    return _of_method(method, DeepSpeed(Sharding(ranks=RANKS), device))
+    return _results(method, sharded_problems(), DeepSpeed(Sharding(ranks=RANKS), device))
 
 
 def _of_task(task: Any) -> dict[str, Any]:

@@ -142,3 +142,10 @@ def tiny_problems() -> tuple[TinyProblem, ...]:
 def with_recipe(problem: TinyProblem, **changes: object) -> TinyProblem:
     """The same problem, trained otherwise."""
     return replace(problem, recipe=replace(problem.recipe, **changes))  # type: ignore[arg-type]
+
+
+def sharded_problems() -> tuple[TinyProblem, ...]:
+    """One of each kind, trained by SGD: Adam makes whole steps of gradients that are rounding, and where weights are
+    spread over processes that is another rounding."""
+    given = {"optimizer": "sgd", "learning_rate": 2e-2}
+    return tuple(with_recipe(problem, **given) for problem in (tiny_problems()[0], tiny_problems()[-1]))

@@ -77,6 +77,19 @@ METHODS = {
         "frozen",
         "'anchors.0' moves although it does not train",
     ),
+    "a penalty that keeps references to its weights": (
+        METHOD.replace(
+            "        self.names = [name for name, _ in network.named_parameters()]\n",
+            "        weights = [*network.parameters()]\n"
+            "        self.pull = lambda anchors: sum((w - a).square().sum() for w, a in zip(weights, anchors))\n",
+        )
+        .replace("        pairs = zip(self.names, self.anchors)\n", "")
+        .replace(
+            "sum((self.weight(name) - anchor).square().sum() for name, anchor in pairs)", "self.pull(self.anchors)"
+        ),
+        "deepspeed",
+        "the loss ends at",
+    ),
     "a buffer that moves": (
         METHOD.replace("    def penalty(self):\n", "    def penalty(self):\n        self.strength.mul_(0.9)\n"),
         "frozen",
