@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import plan
-from harness.commands_run import load_suite
+from harness.known import load_suite
 
 LABELS, TARGET_SIZES, CONFIGS = 5, (5, 10), 4
 POLL_SECONDS = 0.1

@@ -156,7 +156,7 @@ def work(part: str, folder: Path) -> None:
 
         assert main(["advise", str(folder), "--target-size", "100", "--trainable-parameters", "50000"]) == 0
         return
-    from harness.commands_results import read_rows
+    from harness.rows import read_rows
 
     rows = read_rows([str(folder)])
     if part == "leaderboard":

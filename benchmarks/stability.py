@@ -41,9 +41,9 @@ from rich.console import Console
 from torch import nn
 
 from harness import plan, seeds
-from harness.commands_run import load_suite
 from harness.data import Examples, size, take
 from harness.errors import UserError, nearest
+from harness.known import load_suite
 from harness.method import Fit, Objective, Problem
 from harness.plan import Trial
 from harness.predictions import PREDICTIONS, restored

@@ -27,8 +27,8 @@ import pyarrow.compute as pc
 
 from harness import plan
 from harness.campaign import Campaign
-from harness.commands_run import load_suite
 from harness.compaction import MANY, compact
+from harness.known import load_suite
 from harness.ledger import Ledger
 from harness.trial import describe
 from results import schema, table

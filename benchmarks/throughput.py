@@ -33,9 +33,9 @@ from ray import tune
 from harness import plan, trial
 from harness.campaign import Campaign
 from harness.cluster import cluster
-from harness.commands_run import load_suite
 from harness.embedded import Embedded
 from harness.engines.allocator import keep_freed_memory
+from harness.known import load_suite
 from harness.plan import Trial
 from harness.source import Store
 

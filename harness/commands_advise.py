@@ -13,8 +13,8 @@ from typing import Final
 from rich.console import Console
 from rich.markup import escape
 
-from harness.commands_results import judged_rows
 from harness.errors import UserError
+from harness.rows import judged_rows
 from harness.terminal import json_text, show
 from results import display
 from results.advise import Advice, Advised, advise

@@ -9,8 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from harness.commands_results import judged_rows, judged_source
 from harness.judging import Compared, Ranking, board_source, compared, ranking
+from harness.rows import judged_rows, judged_source
 from harness.terminal import json_text, show
 from results import display
 from results.beside import Beside

@@ -71,7 +71,7 @@ def _check(options: Namespace) -> None:
 
 
 def _from_rows(options: Namespace) -> list[Design]:
-    from harness.commands_results import judged_rows  # with what it needs to draw reports, which variances do not
+    from harness.rows import judged_rows  # with what it needs to draw reports, which variances do not
 
     rows = judged_rows(options.folders)
     baseline = options.baseline or "fine_tuning"

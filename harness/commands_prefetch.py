@@ -11,10 +11,10 @@ from typing import Any
 
 from harness import hub
 from harness.checkpoint import check_whole, file_hash
-from harness.commands_run import suite_file
 from harness.errors import UserError
 from harness.hub import Hub
 from harness.images import SUFFIXES as PICTURES
+from harness.known import suite_file
 from harness.suite import read_toml
 from harness.texts import SUFFIXES as TEXTS
 from results.place import write_durably

@@ -8,9 +8,9 @@ from pathlib import Path
 
 def publish_command(options: Namespace) -> int:
     """Write the folder and print its files."""
-    from harness.commands_results import read_source
     from harness.publishing import publish
     from harness.record import open_place, read_record
+    from harness.rows import read_source
 
     sources = [read_source(address) for address in options.folders]
     records = {where: read_record(open_place(where)) for where in options.folders if not Path(where).is_file()}

@@ -16,13 +16,13 @@ from typing import Any
 import torch
 
 from harness import plugins, provenance
-from harness.commands_results import read_rows
 from harness.errors import UserError, nearest
 from harness.known import known_tasks
 from harness.lease import lease
 from harness.ledger import Ledger
 from harness.record import RECORD, open_place, read_record
 from harness.rescore import Metric, Rescored, rescore
+from harness.rows import read_rows
 from harness.settings import build
 from harness.task import Task, check_task_class
 from results.place import Place, explain, names, write_durably

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from harness.commands_results import judged_source, read_source
 from harness.errors import UserError, nearest
+from harness.rows import judged_source, read_source
 from results.beside import Beside, beside
 from results.boards import boards
 from results.compare import Comparison, compare

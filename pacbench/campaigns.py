@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 from rich.console import Console
 
-from harness.commands_results import State, show_state, state, summary
+from harness.commands_status import State, show_state, state, summary
 from pacbench import show
 from pacbench.rows import read
 from results import display

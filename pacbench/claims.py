@@ -11,8 +11,8 @@ import pyarrow as pa
 from rich.console import Console
 
 from harness.commands_compare import ASKED, headline, nothing, show_compared, show_ranking, worth
-from harness.commands_results import merged_rows
 from harness.judging import Compared, Ranking, board_source, compared, ranking
+from harness.rows import merged_rows
 from pacbench import show
 from pacbench.rows import One, Rows, address, sources
 from results.beside import Beside

@@ -38,7 +38,7 @@ class Plan:
         return show.text(self._draw)
 
     def _draw(self, console: Console) -> None:
-        from harness.commands_run import show_plan
+        from harness.commands_plan import show_plan
 
         show_plan(console, {key: value for key, value in asdict(self).items() if value is not None})
 
@@ -58,7 +58,7 @@ def plan(
     ``settings`` override the suite by dotted keys; ``earlier`` is a campaign whose rows the estimate is made of.
     Raises: UserError for a bad suite.
     """
-    from harness.commands_run import forecast  # torch
+    from harness.forecast import forecast  # torch
 
     where = earlier.folder if isinstance(earlier, Campaign) else None if earlier is None else os.fspath(earlier)
     document, note = forecast(suite(given, settings).parsed, where)

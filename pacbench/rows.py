@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import Protocol, TypeAlias
 
 import pyarrow as pa
 
-from harness.commands_results import judged_source, merged_rows, read_rows, read_source
 from harness.errors import UserError, nearest
+from harness.rows import judged_source, merged_rows, read_rows, read_source
 from results import table as tables
 from results.boards import boards
 from results.merging import Source
 from results.parquet import conform
 from results.schema import IDENTITY, SCHEMA
 
-if TYPE_CHECKING:
-    from pacbench.campaigns import Campaign
 
-One: TypeAlias = "str | os.PathLike[str] | Campaign | pa.Table"
+class InFolder(Protocol):
+    """What lies in a campaign's folder, as a `pacbench.Campaign` does."""
+
+    @property
+    def folder(self) -> str:
+        """Its path or address."""
+        ...
+
+
+One: TypeAlias = "str | os.PathLike[str] | InFolder | pa.Table"
 Rows: TypeAlias = "One | Sequence[One]"
 """Where rows come from: a campaign's folder or `s3://` address, a Parquet file that `pacbench export` wrote, what
 `pacbench.run` returned, a table with the columns of rows, or several of these."""

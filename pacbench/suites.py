@@ -74,8 +74,7 @@ def suite(given: Given, settings: Mapping[str, object] | None = None) -> Suite:
     and what was expected.
     """
     from harness import suite as suites
-    from harness.commands_run import make_suite, suite_file  # torch, and all tasks and methods
-    from harness.known import known_suites
+    from harness.known import known_suites, make_suite, suite_file  # torch, and all tasks and methods
 
     given, overrides = named(given, settings)
     if isinstance(given, str):

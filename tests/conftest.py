@@ -93,7 +93,7 @@ def made(small_suite, tmp_path_factory):
     """The small campaign, complete, with made-up scores, so without Ray. Copy it before changing it."""
     from harness import plan
     from harness.campaign import Campaign
-    from harness.commands_run import load_suite
+    from harness.known import load_suite
     from harness.trial import describe
 
     campaign = Campaign.open(tmp_path_factory.mktemp("made") / "small", load_suite(str(small_suite), []))

@@ -29,7 +29,6 @@ from harness.engines.structure import NotLaned, structure
 from harness.engines.tails import Tails
 from harness.engines.update import LaneUpdate, pick
 from harness.errors import TrialTimeout
-from harness.evaluate import Predict
 from harness.fit import Fitted, Job
 from harness.objective import Objective
 
@@ -39,9 +38,6 @@ differently, and no number may depend on how many lanes there are."""
 
 GRADIENT_TOLERANCE = 1e-4
 """Of a tensor's gradient in a lane against that alone, relative: rounding stays far below."""
-
-EVALUATED_AT_ONCE = 256
-"""Examples of one lane in one forward of an evaluation. Fixed, so that no score depends on how many lanes there are."""
 
 T = TypeVar("T")
 
@@ -214,12 +210,12 @@ class _Computation:
         self.recipe, self.module = lanes[0].job.recipe, lanes[0].objective
         self.steps = len(lanes[0].job.order)
         names = _trained_names(lanes)
-        stacked = _padded(lanes, extra)
+        stacked = padded(lanes, extra)
         parameters = [dict(lane.objective.named_parameters()) for lane in stacked]
         buffers = [dict(lane.objective.named_buffers()) for lane in stacked]
-        self.trained = {name: _stack(parameters, name).requires_grad_() for name in names}
-        self.fixed = {name: _stack(parameters, name) for name in parameters[0] if name not in self.trained}
-        self.buffers = {name: _stack(buffers, name) for name in buffers[0]}
+        self.trained = {name: stack(parameters, name).requires_grad_() for name in names}
+        self.fixed = {name: stack(parameters, name) for name in parameters[0] if name not in self.trained}
+        self.buffers = {name: stack(buffers, name) for name in buffers[0]}
         self.examples, self.order = _gathered(stacked)
         self.seeds = torch.tensor([lane.draw_seed for lane in stacked], device=self.order.device)
         rates = [lane.job.learning_rate for lane in stacked]
@@ -300,7 +296,7 @@ class _Computation:
         self.alive = [self.alive[place] for place in kept]
         if not kept or self.update is None:
             return
-        index = torch.tensor(_padded(kept, self.extra), device=self.seeds.device)
+        index = torch.tensor(padded(kept, self.extra), device=self.seeds.device)
         self.trained = {n: pick(t.detach(), index).requires_grad_() for n, t in self.trained.items()}
         self.fixed = {n: pick(t, index) for n, t in self.fixed.items()}
         self.buffers = {n: pick(t, index) for n, t in self.buffers.items()}
@@ -323,12 +319,12 @@ def _tied(module: nn.Module) -> bool:
     return len(every) > len({id(tensor) for _, tensor in every})
 
 
-def _padded(items: list[T], extra: int) -> list[T]:
+def padded(items: list[T], extra: int) -> list[T]:
     """The items, the last repeated `extra` times, and until there are FEWEST."""
     return items + items[-1:] * max(extra, FEWEST - len(items))
 
 
-def _stack(lanes: Sequence[Mapping[str, Tensor]], name: str) -> Tensor:
+def stack(lanes: Sequence[Mapping[str, Tensor]], name: str) -> Tensor:
     return torch.stack([mine[name].detach() for mine in lanes])
 
 
@@ -344,60 +340,3 @@ def _gathered(lanes: list[Lane]) -> tuple[data.Examples, Tensor]:
             end += data.size(lane.job.examples)
     order = torch.stack([lane.job.order + starts[lane.source] for lane in lanes], 1)
     return {name: torch.cat([examples[name] for examples in sets]) for name in sets[0]}, order
-
-
-class _Predictor(nn.Module):
-    """A network whose forward is the task's `predict`."""
-
-    def __init__(self, predict: Predict, network: nn.Module) -> None:
-        super().__init__()
-        self.predict, self.network = predict, network
-
-    def forward(self, batch: data.Examples) -> Tensor:
-        return self.predict(self.network, batch)
-
-
-@torch.no_grad()
-def predict_in_lanes(asked: Sequence[tuple[Predict, nn.Module, data.Examples]]) -> list[tuple[Tensor, float]]:
-    """Predictions of networks of one structure for examples of one shape, each with its share of the seconds.
-
-    Raises: what the networks raise.
-    """
-    started = time.perf_counter()
-    with Tails(FEWEST) as tails:
-        _predict(_padded(list(asked[:1]), 0), last=EVALUATED_AT_ONCE)
-    whole = _predict(_padded(list(asked), tails.extra))
-    if whole.is_cuda:
-        torch.cuda.synchronize(whole.device)
-    share = (time.perf_counter() - started) / len(asked)
-    return [(mine, share) for mine in whole.unbind()[: len(asked)]]
-
-
-def _predict(asked: Sequence[tuple[Predict, nn.Module, data.Examples]], last: int | None = None) -> Tensor:
-    """Predictions for the examples up to `last`. Shapes: (networks, examples, ...)."""
-    predictor = _Predictor(*asked[0][:2])
-    networks = [dict((*network.named_parameters(), *network.named_buffers())) for _, network, _ in asked]
-    states = {f"network.{name}": _stack(networks, name) for name in networks[0]}
-    sets = [examples for *_, examples in asked]
-    fast = torch.backends.mha.get_fastpath_enabled()  # kernels of whole transformer layers, which are no lanes
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        return _over_chunks(predictor, states, sets, last)
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
-
-
-def _over_chunks(
-    predictor: _Predictor, states: dict[str, Tensor], sets: Sequence[data.Examples], last: int | None
-) -> Tensor:
-    def one(state: dict[str, Tensor], batch: data.Examples) -> Tensor:
-        with own_draws(torch.tensor(0), in_lanes=True):
-            predicted: Tensor = functional_call(predictor, state, (batch,))
-        return predicted
-
-    predicted = []
-    for start in range(0, min(data.size(sets[0]), last or data.size(sets[0])), EVALUATED_AT_ONCE):
-        rows = slice(start, start + EVALUATED_AT_ONCE)
-        batch = {name: torch.stack([examples[name][rows] for examples in sets]) for name in sets[0]}
-        predicted.append(vmap(one)(states, batch))
-    return torch.cat(predicted, 1)

@@ -1,6 +1,6 @@
 """The engine for models that one device cannot hold: DeepSpeed, on the ranks of this process's group.
 
-With shards.py the only file that imports deepspeed. Every rank runs the same trial: the same networks in host memory,
+Every rank runs the same trial: the same networks in host memory,
 the same examples, the same batches, of which it takes its part. For the time of one training a copy of the objective is
 spread over the ranks and their devices; what trained is gathered back into the objective, weight by weight.
 """
@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import gc
-import io
-import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -22,27 +19,18 @@ from torch import Tensor, distributed, nn
 from harness.checkpoints import Checkpoints
 from harness.data import Examples, size, take
 from harness.draws import own_draws
+from harness.engines.deepspeed_library import TYPES, configuration, destroy, initialize, load, silent
 from harness.engines.plain import CHECK_EVERY
 from harness.engines.recompute import recomputed
 from harness.engines.shards import Shards, forget_gradients, read_outside
-from harness.engines.update import BETA1, BETA2, EPSILON
 from harness.errors import Declined, TrialTimeout
 from harness.evaluate import Predict, predictions
 from harness.fit import Fitted, Job, all_finite
 from harness.objective import Objective, terms
-from harness.recipe import Recipe
 from harness.sharding import Sharding
-
-_TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-LARGEST_BUCKET = 500_000_000
-"""Elements that are sent at a time at most; DeepSpeed's default."""
 
 OVERFLOWS = 40
 """Times that a step in float16 is tried at most: the loss's scale is halved each time."""
-
-LIVE_PARAMETERS = 1_000_000_000
-"""Parameters that a rank of stage 3 may hold whole at a time; DeepSpeed's default."""
 
 
 class DeepSpeed:
@@ -58,8 +46,8 @@ class DeepSpeed:
         self.resumed: dict[str, int] = {}
         self.saved_every = checkpoints.every if checkpoints else CHECK_EVERY
         self.rank, self.ranks = distributed.get_rank(), distributed.get_world_size()
-        with _silent():
-            self.library = _library(device)
+        with silent():
+            self.library = load(device)
 
     def train(self, job: Job) -> list[Fitted]:
         """Train each objective of the job in place. Raises: TrialTimeout."""
@@ -120,44 +108,12 @@ class DeepSpeed:
             yield network if self.device.type == "cpu" else copy.deepcopy(network).to(self.device)
             return
         spread = copy.deepcopy(network)
-        engine = _initialize(self, spread, None, self._config(spread, 1, None) | {"bf16": {}, "fp16": {}})
+        config = configuration(self.sharding, self.ranks, spread, 1, None) | {"bf16": {}, "fp16": {}}
+        engine = initialize(self.library, self.sharding, spread, None, config)
         try:
             yield engine.module
         finally:
-            _destroy(engine)
-
-    def _config(self, module: nn.Module, width: int, clip_norm: float | None) -> dict[str, Any]:
-        """DeepSpeed's settings. Buckets suit the network: defaults for billions of weights are gigabytes of buffers."""
-        sharding = self.sharding
-        sizes = [parameter.numel() for parameter in module.parameters()]
-        largest, total = max(sizes), sum(sizes)
-        zero: dict[str, Any] = {
-            "stage": sharding.zero_stage,
-            "reduce_bucket_size": min(2 * largest, LARGEST_BUCKET),
-            "allgather_bucket_size": min(2 * largest, LARGEST_BUCKET),
-            "overlap_comm": False,
-        }
-        if sharding.zero_stage == 3:
-            zero |= {
-                "stage3_prefetch_bucket_size": min(largest, LARGEST_BUCKET // 10),
-                "stage3_param_persistence_threshold": min(max(total // 1000, 1000), 100_000),
-                "stage3_max_live_parameters": min(4 * largest, LIVE_PARAMETERS),
-                "stage3_max_reuse_distance": min(4 * largest, LIVE_PARAMETERS),
-            }
-        if sharding.offload:
-            zero["offload_optimizer"] = {"device": "cpu"}
-            zero |= {"offload_param": {"device": "cpu"}} if sharding.zero_stage == 3 else {}
-        return {
-            "train_micro_batch_size_per_gpu": -(-width // (self.ranks * sharding.accumulation)),
-            "gradient_accumulation_steps": sharding.accumulation,
-            "gradient_clipping": clip_norm or 0.0,
-            "zero_optimization": zero,
-            "zero_allow_untested_optimizer": True,
-            "zero_force_ds_cpu_optimizer": False,
-            "bf16": {"enabled": sharding.precision == "bfloat16"},
-            "fp16": {"enabled": sharding.precision == "float16"},
-            "steps_per_print": 10**9,
-        }
+            destroy(engine)
 
     def _now(self) -> float:
         if self.device.type == "cuda":
@@ -183,14 +139,14 @@ class _Spread:
         self.owner, self.job = owner, job
         self.seed = torch.tensor(draw_seed, device=owner.device)
         # DeepSpeed does not cast all that it shards.
-        working = copy.deepcopy(objective).to(_TYPES[owner.sharding.precision])
+        working = copy.deepcopy(objective).to(TYPES[owner.sharding.precision])
         working.loss = self.loss = _Weighted(objective.loss)
         self.calls = recomputed(working.network) if owner.sharding.checkpoint_activations else None
         self.shards = Shards(working, owner.ranks) if owner.sharding.zero_stage == 3 else None
-        config = owner._config(working, job.order.shape[1], job.recipe.clip_norm)
+        config = configuration(owner.sharding, owner.ranks, working, job.order.shape[1], job.recipe.clip_norm)
         outside = read_outside(working) if self.shards is not None else []
         self.note = "weights that the penalty reads outside their modules are whole on every rank" if outside else ""
-        self.engine = _initialize(owner, working, job.recipe, config)
+        self.engine = initialize(owner.library, owner.sharding, working, job.recipe, config)
         for weight in outside:
             owner.library.zero.register_external_parameter(self.engine.module, weight)
         if self.shards is not None:
@@ -242,7 +198,7 @@ class _Spread:
         return mean
 
     def _placed(self, tensor: Tensor) -> Tensor:
-        kind = _TYPES[self.owner.sharding.precision] if tensor.is_floating_point() else tensor.dtype
+        kind = TYPES[self.owner.sharding.precision] if tensor.is_floating_point() else tensor.dtype
         return tensor.to(self.owner.device, kind)
 
     def resume(self, name: str) -> tuple[int, tuple[tuple[int, float], ...], float]:
@@ -254,7 +210,7 @@ class _Spread:
         distributed.broadcast_object_list(newest, src=0, device=self.owner.device)
         if newest[0] is None:
             return 0, (), 0.0
-        with _silent():
+        with silent():
             _, held = self.engine.load_checkpoint(newest[0], tag="state", load_module_strict=False)
         torch.set_rng_state(held["drawn"])
         self.owner.resumed[name] = held["steps"]
@@ -269,7 +225,7 @@ class _Spread:
         distributed.broadcast_object_list(staged, src=0, device=self.owner.device)
         held = {"steps": steps, "curve": [list(point) for point in curve], "seconds": seconds}
         held["drawn"] = torch.get_rng_state()
-        with _silent():
+        with silent():
             self.engine.save_checkpoint(
                 staged[0], tag="state", client_state=held, save_latest=False, exclude_frozen_parameters=True
             )
@@ -303,7 +259,7 @@ class _Spread:
 
     def end(self) -> None:
         """Leave the objective's copy and what DeepSpeed holds of it."""
-        _destroy(self.engine)
+        destroy(self.engine)
 
 
 def _refuse_batch_statistics(objective: Objective, parts: int) -> None:
@@ -311,61 +267,3 @@ def _refuse_batch_statistics(objective: Objective, parts: int) -> None:
     normalising = (module for module in objective.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm))
     if parts > 1 and any(module.training for module in normalising):
         raise Declined("batch normalisation in training mode, over a batch that is cut into parts")
-
-
-def _optimizer(parameters: Sequence[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
-    """torch's own, as the other engines': DeepSpeed's would be compiled first."""
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(
-            parameters, lr=recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay, fused=True
-        )
-    kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
-    return kind(
-        parameters,
-        lr=recipe.learning_rate,
-        betas=(BETA1, BETA2),
-        eps=EPSILON,
-        weight_decay=recipe.weight_decay,
-        fused=True,
-    )
-
-
-def _library(device: torch.device) -> Any:
-    """deepspeed, told which device it has. Without shared memory between the ranks of a CPU: that would be compiled
-    first, and whoever waits there for a rank that is gone waits for ever."""
-    os.environ["DS_ACCELERATOR"] = device.type
-    import deepspeed
-    from deepspeed.ops import __compatible_ops__
-
-    if device.type == "cpu":
-        __compatible_ops__["deepspeed_shm_comm"] = False
-    deepspeed.init_distributed(dist_backend=distributed.get_backend(), auto_mpi_discovery=False)
-    return deepspeed
-
-
-def _initialize(owner: DeepSpeed, module: nn.Module, recipe: Recipe | None, config: dict[str, Any]) -> Any:
-    """DeepSpeed's engine around a module of this rank, trained by the recipe; None: to predict only."""
-    library = owner.library
-    with _silent():
-        if owner.sharding.zero_stage == 3:
-            kind = _TYPES[owner.sharding.precision] if recipe else torch.float32
-            library.zero.Init(module=module, config_dict_or_path=config, dtype=kind)
-        trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
-        optimizer = _optimizer(trained, recipe) if recipe else None
-        engine, *_ = library.initialize(model=module, optimizer=optimizer, config=config, dist_init_required=False)
-    return engine
-
-
-def _destroy(engine: Any) -> None:
-    engine.destroy()
-    gc.collect()
-
-
-@contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    """DeepSpeed writes of everything it does on stdout; what goes wrong it raises."""
-    import logging
-
-    logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
-    with contextlib.redirect_stdout(io.StringIO()):
-        yield

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from harness import data, process
-from harness.engines.computation import Lane, predict_in_lanes, train_in_lanes
+from harness.engines.computation import Lane, train_in_lanes
 from harness.engines.footprint import lane_bytes
 from harness.engines.plain import Plain
+from harness.engines.predicting import predict_in_lanes
 from harness.engines.structure import NotLaned, structure
 from harness.errors import TrialTimeout, message
 from harness.evaluate import Predict

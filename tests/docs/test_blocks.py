@@ -18,9 +18,9 @@ import yaml
 from harness import hub, plan, suite
 from harness.arguments import parser
 from harness.campaign import Campaign
-from harness.commands_run import known_methods, known_tasks, load_suite
 from harness.errors import UserError
 from harness.import_mapping import mapping_of
+from harness.known import known_methods, known_tasks, load_suite
 from harness.packages import GROUPS
 from results.parquet import conform
 from tests.conftest import COMMAND

@@ -13,9 +13,9 @@ import pytest
 from harness import commands_explore, plan, suite
 from harness.arguments import parser
 from harness.campaign import Campaign
-from harness.commands_run import known_methods, known_tasks
 from harness.errors import UserError
 from harness.explore import Exploration
+from harness.known import known_methods, known_tasks
 from harness.search import DRAWN, rungs
 from harness.trial import describe
 from methods import METHODS
@@ -157,7 +157,7 @@ def test_the_best_can_be_pinned_as_it_is_printed(name, tmp_path):
 
 def test_rows_of_an_exploration_select_nothing(made, small_suite, tmp_path):
     """In a campaign's ledger they complete no tuning, and no final seed is taken for done."""
-    from harness.commands_run import load_suite
+    from harness.known import load_suite
 
     campaign = Campaign.open(tmp_path / "new", load_suite(str(small_suite), []))
     trials = [dataclasses.replace(trial, exploratory=True) for trial in campaign.tune_trials]
@@ -192,7 +192,7 @@ def test_bad_input_is_one_message(mistake, tmp_path):
 
 def test_one_folder_holds_one_exploration(made, small_suite, tmp_path):
     """Another method, task or size is refused, and so is a campaign; `run` refuses an exploration."""
-    from harness.commands_run import load_suite
+    from harness.known import load_suite
 
     opened(tmp_path / "out", "pac", "friedman1")
     opened(tmp_path / "out", "pac", "friedman1", "--steps", "180", "--trials", "9", "--scheduler", "asha")

@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from harness.flops import training_flops
 from harness.objective import Objective
-from tests.harness.test_lanes import EXAMPLES, NETWORKS, made, squared_error
+from tests.harness.lane_problems import EXAMPLES, NETWORKS, made, squared_error
 
 
 @pytest.mark.parametrize("kind", NETWORKS)

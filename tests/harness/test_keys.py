@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from harness import plan
-from harness.commands_run import load_suite
+from harness.known import load_suite
 from harness.sharding import Sharding
 from methods import METHODS
 from tasks import TASKS

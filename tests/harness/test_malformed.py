@@ -171,7 +171,7 @@ def test_a_malformed_commit(case, world, small_suite, capfd):
 @pytest.mark.parametrize("suffix", [".parquet", ".pt"])
 def test_a_pickle_under_another_name_is_not_loaded(suffix, world, small_suite, capfd):
     from harness.campaign import Campaign
-    from harness.commands_run import load_suite
+    from harness.known import load_suite
     from harness.source import Store, torch
 
     for trace in (Bomb(world / "executed"), {"state": Bomb(world / "executed")}):
@@ -407,7 +407,7 @@ def test_paths_in_names_stay_inside_the_folder(world, capfd):
     """Names of suites and labels are free text; as file names they are not."""
     from harness import plan
     from harness.campaign import Campaign
-    from harness.commands_run import load_suite
+    from harness.known import load_suite
     from harness.trial import describe
 
     suite = SMALL.replace('"small"', '"../../outside/suite"').replace("l2-sp strong", "../../../outside/label\\u0000")

@@ -14,11 +14,11 @@ from urllib.request import Request, urlopen
 import pytest
 
 from harness.cli import main
-from harness.commands_results import read_attempts
 from harness.compaction import compact
 from harness.errors import UserError
 from harness.lease import lease, read
 from harness.ledger import Ledger
+from harness.rows import read_attempts
 from results import table
 from results.committed import LEDGER, MERGED
 from results.place import Bucket, PlaceError, names, place, write_durably

@@ -7,8 +7,8 @@ import pytest
 
 from harness import plan
 from harness.campaign import Campaign
-from harness.commands_run import load_suite
 from harness.errors import UserError
+from harness.known import load_suite
 from harness.prices import Prices, parse_prices
 from harness.record import RECORD
 from results import table

@@ -10,8 +10,8 @@ import torch
 
 from harness import cli, plan
 from harness.campaign import Campaign
-from harness.commands_run import load_suite
 from harness.curves import commit_curves
+from harness.known import load_suite
 from harness.ledger import Ledger
 from harness.predictions import commit_predictions
 from harness.source import Store
