@@ -166,6 +166,7 @@ def search_configurations(
             ),
         ).fit()
     finally:
+        shown.beat.end()
         shutil.rmtree(storage, ignore_errors=True)
     if shown.unwritten:
         raise UserError(f"{campaign.folder}: rows cannot be written ({shown.unwritten}); what is committed is kept")
@@ -221,6 +222,7 @@ class Shown(tune.Callback):
     def __init__(self, exploration: Exploration, progress: Progress, child: Child) -> None:
         self.exploration, self.progress, self.child = exploration, progress, child
         self.services = services()
+        self.beat = Heartbeat(exploration.campaign.folder)
         self.unwritten: str | None = None
         self.looked = time.monotonic()
 
@@ -240,6 +242,8 @@ class Shown(tune.Callback):
             self.exploration.end(self.exploration.search.method(trial.config), last["steps"])
 
     def on_step_end(self, iteration: int, trials: list[Any], **_: Any) -> None:
+        if self.beat.due():
+            self.beat.write(self.progress.state(), [])
         if time.monotonic() - self.looked > LOOK_SECONDS:
             self.looked = time.monotonic()
             if not all(map(is_running, self.services)):

@@ -59,21 +59,25 @@ def test_a_damaged_heartbeat_is_none(tmp_path):
 
 
 @pytest.mark.ray
-def test_status_tells_what_runs_and_that_it_was_killed(small_suite, pacbench, tmp_path):
-    """From another shell: stage, counts and what each worker does; after SIGKILL that nobody runs it."""
+@pytest.mark.parametrize("stage", ["tune", "explore"])
+def test_status_tells_what_runs_and_that_it_was_killed(stage, small_suite, pacbench, tmp_path):
+    """From another shell: stage, counts and what each worker of a suite does; after SIGKILL that nobody runs it."""
     out = tmp_path / "out"
-    command = [str(COMMAND), "run", str(small_suite), "--out", str(out), "--set", "budget.steps=20000"]
+    work = ["run", str(small_suite), "--set", "budget.steps=20000"]
+    if stage == "explore":
+        work = ["explore", "fine_tuning", "friedman1", "--steps", "20000"]
+    command = [str(COMMAND), *work, "--out", str(out)]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
         deadline = time.monotonic() + 120
         running = None
-        while time.monotonic() < deadline and not (running and running["slots"]):
+        while time.monotonic() < deadline and not (running and (running["slots"] or stage == "explore")):
             time.sleep(0.5)
             if (out / "campaign.json").exists():
                 running = json.loads(pacbench("status", out, "--json").stdout)["running"]
         assert running["alive"]
-        assert running["stage"] == "tune"
-        assert "friedman1" in running["slots"][0]["work"]
+        assert running["stage"] == stage
+        assert stage == "explore" or "friedman1" in running["slots"][0]["work"]
         assert "running: process" in pacbench("status", out).stdout
     finally:
         process.kill()
