@@ -80,8 +80,9 @@ class Objective(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
 
     def finish(self) -> nn.Module:
-        """The plain deployable network: a copy with every parametrization folded into its weight."""
-        network = copy.deepcopy(self.network)
+        """The plain deployable network: a copy with every parametrization, as it is in evaluation, folded into its
+        weight."""
+        network = copy.deepcopy(self.network).eval()
         for module in list(network.modules()):
             if parametrize.is_parametrized(module):
                 _fold(module)

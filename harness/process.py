@@ -15,6 +15,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,37 @@ def _set_functions(held: dict[str, Any]) -> None:
     vars(nn.functional).update(held)
 
 
+def _below(kind: type) -> Iterator[type]:
+    subclasses: list[type] = kind.__subclasses__()
+    for below in subclasses:
+        yield below
+        yield from _below(below)
+
+
+_MODULES = [
+    nn.Module,
+    *dict.fromkeys(kind for kind in _below(nn.Module) if kind.__module__.startswith("torch.nn.modules")),
+]
+"""torch's own kinds of modules. Their methods belong to everybody's networks."""
+
+
+def _written(kind: type) -> dict[str, Any]:
+    return {name: value for name, value in vars(kind).items() if isinstance(value, FunctionType)}
+
+
+def _methods() -> list[dict[str, Any]]:
+    return [_written(kind) for kind in _MODULES]
+
+
+def _set_methods(held: list[dict[str, Any]]) -> None:
+    for kind, before in zip(_MODULES, held, strict=True):
+        for name in _written(kind).keys() - before.keys():
+            delattr(kind, name)
+        for name, value in before.items():
+            if vars(kind).get(name) is not value:
+                setattr(kind, name, value)
+
+
 def _modes() -> list[Any]:
     """What overrides torch's functions (torch.overrides.TorchFunctionMode), outermost first."""
     return [torch._C._get_function_stack_at(place) for place in range(torch._C._len_torch_function_stack())]
@@ -101,6 +133,7 @@ _COMPUTING: _Settings = (
     (torch.get_default_device, lambda device: torch.set_default_device(None if device == _CPU else device)),
     (_modes, _set_modes),
     (_functions, _set_functions),
+    (_methods, _set_methods),
     (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
     (
         lambda: (torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()),

@@ -203,7 +203,7 @@ def _adapt_and_fit(trial: Trial, store: Store, network: nn.Module, new_head: boo
     row["engine_reason"] = "; ".join(filter(None, (trial.engine_reason, result.note)))
     prepared_flops = row.get("training_flops", 0.0)
     row["training_flops"] = None if None in (fit.flops, prepared_flops) else fit.flops + prepared_flops
-    row["examples_per_second"] = fit.examples_seen / fit.train_seconds if fit.examples_seen else None
+    row["examples_per_second"] = fit.examples_seen / fit.train_seconds if fit.train_seconds else None
     if tokens is not None and row["examples_per_second"] is not None:
         row["extra"]["tokens_per_second"] = f"{row['examples_per_second'] * float(tokens.double().mean()):.1f}"
     if result.diverged:

@@ -22,10 +22,21 @@ ONE_FOR_ALL: Final = ("protocol", "budget_steps")
 
 ONE_PER_TASK: Final = ("task_version", "data_hash", "metric", "higher_is_better")
 
+ONE_PER_LABEL: Final = ("method", "method_version")
+
 JUDGED: Final = tuple(
     dict.fromkeys(
         (
-            *("stage", "exploratory", "pair_key", "suite", "method", "tuning_configs", "tuning_seeds"),
+            *(
+                "stage",
+                "exploratory",
+                "pair_key",
+                "suite",
+                "method",
+                "method_version",
+                "tuning_configs",
+                "tuning_seeds",
+            ),
             *("exclusive_device", *ORDER, *COMMITTED, *FACTS, *SHOWN),
         )
     )
@@ -48,13 +59,14 @@ def merged(sources: Sequence[Source]) -> pa.Table:
     """The rows of all sources, one for each key, in the fixed order; a trial that several have counts once.
 
     Raises: ResultsError with one message that names everything in which final rows of the sources differ although they
-    must not (protocol, budgets, task versions, data, metrics, source models and splits, results of one trial), and
-    where.
+    must not (protocol, budgets, versions of tasks and methods, data, metrics, source models and splits, results of one
+    trial), and where.
     """
     if len(sources) == 1:
         return sources[0].rows
     finals = [(source.name, final_rows(source.rows)) for source in sources]
-    wrong = [*_budgets(finals, sources), *_tasks(finals), *_pairs(finals)]
+    each = [*_each(finals, "task", ONE_PER_TASK), *_each(finals, "label", ONE_PER_LABEL)]
+    wrong = [*_budgets(finals, sources), *each, *_pairs(finals)]
     rows = pa.concat_tables([source.rows for source in sources])
     unlike = [] if wrong else differing(rows)
     if unlike:
@@ -90,19 +102,25 @@ def _budgets(finals: Sequence[tuple[str, pa.Table]], sources: Sequence[Source]) 
     return wrong + _unlike("tuning_seeds", [(source.name, tuning_seeds(source)) for source in sources])
 
 
-def _tasks(finals: Sequence[tuple[str, pa.Table]]) -> list[str]:
+def _each(finals: Sequence[tuple[str, pa.Table]], what: str, columns: Sequence[str]) -> list[str]:
+    """What the sources do not agree on for one task, or for one label, which is the method's name where there is none.
+
+    One message for each column: the first task or label, and how many more there are.
+    """
     wrong = []
-    for column in ONE_PER_TASK:
+    for column in columns:
         said: dict[str, list[tuple[str, tuple[Any, ...]]]] = defaultdict(list)
         for where, rows in finals:
             values: dict[str, set[Any]] = defaultdict(set)
-            pairs = rows.select(["task", column]).group_by(["task", column]).aggregate([])
-            for task, value in zip(pairs["task"].to_pylist(), pairs[column].to_pylist(), strict=True):
-                values[str(task)] |= set() if value is None else {value}
-            for task, known in values.items():
-                said[task].append((where, tuple(sorted(known))))
-        found = [(task, message) for task in sorted(said) for message in _unlike(column, said[task])]
-        wrong += [f"task {name(task)}: {message}{_more(found, 'task')}" for task, message in found[:1]]
+            named = pc.coalesce(rows["label"], rows["method"]) if what == "label" else rows[what]
+            pairs = pa.table({"named": named, "value": rows[column]}).group_by(["named", "value"]).aggregate([])
+            for one, value in zip(pairs["named"].to_pylist(), pairs["value"].to_pylist(), strict=True):
+                values[str(one)] |= set() if value is None else {value}
+            for one, known in values.items():
+                said[one].append((where, tuple(sorted(known))))
+        found = [(one, message) for one in sorted(said) for message in _unlike(column, said[one])]
+        noun = {"task": "task", "label": "method"}[what]
+        wrong += [f"{noun} {name(one)}: {message}{_more(found, noun)}" for one, message in found[:1]]
     return wrong
 
 

@@ -153,6 +153,8 @@ def _lanes(job: Job) -> list[Lane]:
 def _kind(lane: Lane) -> Hashable:
     """Equal for lanes that can share one computation. Raises: NotLaned."""
     job, objective = lane.job, lane.objective
+    if not any(parameter.requires_grad for parameter in objective.parameters()):
+        raise NotLaned("nothing trains")
     objective.train()
     return (structure(objective), _shapes(job.examples), tuple(job.order.shape), job.order.device, job.recipe)
 

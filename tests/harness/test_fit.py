@@ -272,3 +272,19 @@ def test_batch_norm_keeps_its_statistics_except_in_the_source_training():
 
     assert not moved(frozen=True)
     assert moved(frozen=False)
+
+
+class Masked(nn.Module):
+    """Half of a weight's entries, drawn anew at each step while it trains; all of them otherwise."""
+
+    def forward(self, weight):
+        return weight * torch.bernoulli(torch.full_like(weight, 0.5)) if self.training else weight
+
+
+def test_a_finished_network_is_folded_as_it_is_in_evaluation():
+    model = network()
+    expected = model[0].weight.detach().clone()
+    nn.utils.parametrize.register_parametrization(model[0], "weight", Masked())
+    finished = Objective(model.train(), squared_error).finish()
+    assert torch.equal(finished[0].weight, expected)
+    assert model[0].training

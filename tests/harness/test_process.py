@@ -171,6 +171,12 @@ def patched():
     return mock.patch.object(nn.functional, "mse_loss", lambda *given, **named: 2 * real(*given, **named))
 
 
+def repainted():
+    """A method of torch's own class."""
+    real = nn.Linear.forward
+    return mock.patch.object(nn.Linear, "forward", lambda self, inputs: 1.1 * real(self, inputs))
+
+
 @dataclass(frozen=True)
 class Around(Method):
     """Trains once more, with something open around it."""
@@ -182,7 +188,7 @@ class Around(Method):
     stays: bool = False
 
     def adapt(self, network, target, fit):
-        around = patched() if self.kind == "patch" else Louder()
+        around = {"patch": patched, "class": repainted, "mode": Louder}[self.kind]()
         with contextlib.ExitStack() as stack:
             stack.enter_context(around)
             fit([Objective(network, target.loss)], target.train, 5)
@@ -192,7 +198,7 @@ class Around(Method):
 
 
 @pytest.mark.parametrize("stays", [False, True])
-@pytest.mark.parametrize("kind", ["patch", "mode"])
+@pytest.mark.parametrize("kind", ["patch", "class", "mode"])
 def test_what_is_open_around_fit_is_the_trials_own(kind, stays, alone):
     """A function patched, or torch's functions overridden, while a method trains: it trains alone, and its scores
     do not depend on the others, nor theirs on it, also where it is never undone."""
@@ -372,3 +378,26 @@ def test_a_mode_that_a_method_trains_in_is_its_own(mode, alone):
     wanted, cache = alone
     found = rows([InMode(), *INNOCENT], "lanes", cache / "lanes")
     assert scores(found) == wanted["lanes"]
+
+
+@dataclass(frozen=True)
+class Solving(Method):
+    """Sets the last weight and trains nothing."""
+
+    name = "hostile"
+    version = "1"
+    paper = "none"
+
+    def adapt(self, network, target, fit):
+        with torch.no_grad():
+            [*network.parameters()][-1].fill_(0.5)
+        return Objective(network.requires_grad_(False), target.loss)
+
+
+@pytest.mark.parametrize("engine", ["plain", "lanes"])
+def test_a_method_that_trains_nothing_is_a_method(engine, alone):
+    wanted, cache = alone
+    found = rows([Solving(), *INNOCENT], engine, cache / engine)
+    assert {row["status"] for row in found} == {"done"}, [row.get("reason") for row in found]
+    assert found[0]["examples_per_second"] is None
+    assert scores(found) == wanted[engine]

@@ -77,6 +77,13 @@ def test_other_conditions_are_refused(campaign, columns, message):
         merged(sources)
 
 
+def test_one_label_is_one_version_of_one_method(campaign):
+    """A method's code that was changed is another method, over other tasks too."""
+    first, second = campaign(tasks=("t",)), campaign(tasks=("u",), method_version="2")
+    with pytest.raises(ResultsError, match=r"method base: method_version is 1 in a, 2 in b \(and 1 more method\)"):
+        merged([Source("a", put(first, "method_version", ["1"] * len(first))), Source("b", second)])
+
+
 def test_budgets_differ_over_other_tasks_too(campaign):
     """Two suites of different steps do not share an average even where they share no task."""
     with pytest.raises(ResultsError, match="budget_steps is 500 in a, 1000 in b"):
