@@ -21,16 +21,16 @@ def parser() -> argparse.ArgumentParser:
 def _extending(commands: Any) -> None:
     """What can be named, and how more is added."""
     add = commands.add_parser("list", help="methods, tasks and suites that can be named, and where they come from")
-    add.add_argument("what", nargs="?", choices=("methods", "tasks", "suites"))
+    add.add_argument("what", nargs="?", choices=("methods", "tasks", "suites"), help="only these (default: all)")
     _json(add)
 
     add = commands.add_parser("new", help="write a package with a method or task, to be changed")
-    add.add_argument("kind", choices=("method", "task"))
+    add.add_argument("kind", choices=("method", "task"), help="what to write")
     add.add_argument("name", metavar="NAME", help="its name in suites: small letters, digits, underscores")
     add.add_argument("--out", metavar="FOLDER", help="where to write (default: ./pacbench-NAME)")
 
     add = commands.add_parser("check", help="try what a method or task promises, and say what to mend")
-    add.add_argument("kind", choices=("method", "task"))
+    add.add_argument("kind", choices=("method", "task"), help="what NAME is")
     add.add_argument("name", metavar="NAME", help="a name from `pacbench list`, or a .py file with one class")
     add.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a hyper-parameter or parameter")
     _json(add)

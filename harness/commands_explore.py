@@ -56,6 +56,13 @@ def suite_of(options: Namespace) -> Suite:
         "budget": {"steps": options.steps},
     }
     suites.override(raw, options.set)
+    for option, (part, key) in {"--trials": ("tuning", "configs"), "--steps": ("budget", "steps")}.items():
+        if raw[part][key] != getattr(options, option[2:]):
+            raise UserError(f"explore: --set {part}.{key} is {option}; say it there")
+    for part in {"methods", "tasks"} & raw.keys():
+        raise UserError(
+            f"explore: --set {part}: the {part[:-1]} is the command's argument; its settings are {part[:-1]}.KEY"
+        )
     raw |= {"methods": [raw.pop("method")], "tasks": [raw.pop("task")]}
     suite = suites.parse(raw, "explore", Path(), known_methods(), known_tasks())
     for reason in suite.left_out:

@@ -10,9 +10,9 @@ def publish_command(options: Namespace) -> int:
     """Write the folder and print its files."""
     from harness.publishing import publish
     from harness.record import open_place, read_record
-    from harness.rows import read_source
+    from harness.rows import judged_source
 
-    sources = [read_source(address) for address in options.folders]
+    sources = [judged_source(address) for address in options.folders]
     records = {where: read_record(open_place(where)) for where in options.folders if not Path(where).is_file()}
     texts = {"title": options.title, "license": options.license}
     for path in publish(sources, options.to, options.baseline, records, **texts).values():

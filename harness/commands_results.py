@@ -31,6 +31,8 @@ def report_command(options: Namespace) -> int:
         print(path)
     if written.refusal is not None:
         print(f"pacbench: the report compares nothing: {written.refusal}", file=sys.stderr)
+    elif written.found.obstacle:
+        print(f"pacbench: {written.found.obstacle}", file=sys.stderr)
     return 0 if written.refusal is None else 1
 
 

@@ -24,6 +24,11 @@ def mapping_of(options: Namespace) -> Mapping:
     constants |= _pairs("--set", options.set, "metric=accuracy")
     if options.higher_is_better:
         constants["higher_is_better"] = options.higher_is_better
+    for target in columns.keys() & constants.keys():
+        if columns[target] != constants[target]:
+            raise UserError(
+                f"{target}: by --map the column {columns[target]!r}, by --set {constants[target]!r}; expected one"
+            )
     delimiter = {"tab": "\t", "\\t": "\t"}.get(options.delimiter, options.delimiter or "")
     if len(delimiter) > 1 or (delimiter and (ord(delimiter) > 126 or delimiter in '"\r\n')):
         raise UserError(f"--delimiter {options.delimiter}: expected one character, as in ';' or tab")

@@ -76,13 +76,18 @@ def compared(
     """
     if candidate == baseline:
         raise UserError("--candidate and --baseline are the same method")
-    if margin is not None and not (math.isfinite(margin) and margin > 0):
-        raise UserError(f"--margin {margin}: expected a positive number")
+    if margin is not None and not (isinstance(margin, int | float) and math.isfinite(margin) and margin > 0):
+        raise UserError(f"--margin {margin!r}: expected a positive number")
+    for role, label in (("candidate", candidate), ("baseline", baseline)):
+        if not isinstance(label, str):
+            raise UserError(f"{role} {label!r}: expected a label, a text")
     try:
         rows, paired = merged(own), None
         if board is not None:
             configs = own[0].tuning_configs if len(own) == 1 else None
             ours = Source(" ".join(source.name for source in own), rows, configs)
+            if not {candidate, baseline} & (mine := _labels(rows)):
+                raise UserError(f"{ours.name}: no rows of {candidate} or {baseline}; {nearest(candidate, mine)}")
             paired = beside(ours, board, candidate, baseline)
             rows = paired.rows
         labels = _labels(rows)

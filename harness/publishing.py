@@ -38,7 +38,13 @@ def publish(
     """
     if "://" in to:
         raise UserError(f"--to {to}: expected a folder of this machine, to be copied to where it is shown")
-    place = Path(to).expanduser().resolve()
+    try:
+        place = Path(to).expanduser().resolve()
+        here = Path.cwd()
+    except (OSError, RuntimeError) as error:  # an unknown user's home, or a current folder that is gone
+        raise UserError(f"--to {to}: cannot be found ({explain(error)})") from error
+    if not to or here.is_relative_to(place):
+        raise UserError(f"--to {to!r}: it would replace the folder you are in; expected another one")
     try:
         _refuse_foreign(place)
         rows = merged(sources)

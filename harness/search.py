@@ -108,6 +108,8 @@ def search_of(suite: Suite, scheduler: str) -> Search:
     """The search of a suite of one method on one task. Raises: UserError if nothing is left to tune."""
     trials = plan.tune_trials(suite)
     (entrant,) = suite.entrants
+    if not trials and suite.tuning.configs == 1 and plan.configurations(entrant, 2)[1:]:
+        raise UserError("explore: one configuration is the default and no search; expected --trials 2 or more")
     if not trials:
         pinned = f" besides what is pinned ({', '.join(sorted(entrant.pinned))})" if entrant.pinned else ""
         raise UserError(f"method {entrant.method.name}: nothing to tune, its space is empty{pinned}")

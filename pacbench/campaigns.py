@@ -11,7 +11,7 @@ from rich.console import Console
 
 from harness.commands_status import State, show_state, state, summary
 from pacbench import show
-from pacbench.rows import read
+from pacbench.rows import read, text_of
 from results import display
 from results.listing import Listing, named, size_of, valued
 
@@ -77,7 +77,7 @@ class Campaign:
 
 def status(folder: str | os.PathLike[str] | Campaign) -> Campaign:
     """What a campaign holds and lacks now. Raises: UserError for a folder without campaign."""
-    where = folder.folder if isinstance(folder, Campaign) else os.fspath(folder)
+    where = folder.folder if isinstance(folder, Campaign) else text_of(folder, "folder")
     found = state(where)
     known = ("suite", "planned", "committed", "missing", "counts", "reasons", "cells")
     return Campaign(where, **{name: found.document[name] for name in known}, _state=found)

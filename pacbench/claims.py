@@ -11,6 +11,7 @@ import pyarrow as pa
 from rich.console import Console
 
 from harness.commands_compare import ASKED, headline, nothing, show_compared, show_ranking, worth
+from harness.errors import UserError
 from harness.judging import Compared, Ranking, board_source, compared, ranking
 from harness.rows import merged_rows
 from pacbench import show
@@ -148,5 +149,7 @@ def compare(
 
 
 def _board(board: One) -> Any:
+    if isinstance(board, list | tuple):
+        raise UserError(f"board: {len(board)} places of rows; expected one")
     where = address(board) if isinstance(board, str | os.PathLike) else None
     return sources(board, JUDGED)[0] if where is None else board_source(where)

@@ -14,7 +14,7 @@ from rich.console import Console
 from harness.errors import UserError
 from harness.record import open_place, read_record
 from pacbench import show
-from pacbench.rows import One, Rows, address, sources
+from pacbench.rows import One, Rows, address, sources, text_of
 from results.place import Place
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def report(rows: Rows, out: str | os.PathLike[str] | None = None, *, baseline: s
     from results.answer import answer
 
     found, records = sources(rows), campaigns(rows)
-    folder = open_place(os.fspath(out)) if out is not None else _beside(rows)
+    folder = open_place(text_of(out, "out")) if out is not None else _beside(rows)
     written = write(found, folder, baseline, list(records.values()))
     files = {name: str(path) for name, path in written.files.items()}
     return Report(files, answer(written.found), written.refusal)
@@ -82,7 +82,7 @@ def publish(
     """
     from harness.publishing import publish as write
 
-    return write(sources(rows), os.fspath(to), baseline, campaigns(rows), title=title, license=license)
+    return write(sources(rows), text_of(to, "to"), baseline, campaigns(rows), title=title, license=license)
 
 
 def campaigns(rows: Rows) -> dict[str, dict[str, object]]:

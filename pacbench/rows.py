@@ -66,11 +66,19 @@ def address(one: One) -> str | None:
     return os.fspath(one) if isinstance(one, str | os.PathLike) else str(one.folder)
 
 
+def text_of(place: object, what: str) -> str:
+    """A folder's path or address. Raises: UserError for anything else."""
+    if not isinstance(place, str | os.PathLike):
+        raise UserError(f"{what} {place!r}: expected a folder's path, or an address as in s3://bucket/prefix")
+    return os.fspath(place)
+
+
 def _source(one: One, number: int, columns: Sequence[str], reader: Callable[..., Source]) -> Source:
     if isinstance(one, pa.Table):
         return Source(f"table {number}", tables.latest(_conformed(one, number).select(list(columns))))
     if not isinstance(one, str | os.PathLike) and not hasattr(one, "folder"):
-        raise UserError(f"rows {number}: {one!r}; expected a campaign's folder, a .parquet file or a pyarrow.Table")
+        given = f"a {type(one).__module__}.{type(one).__qualname__}"
+        raise UserError(f"rows {number}: {given}; expected a campaign's folder, a .parquet file or a pyarrow.Table")
     where = address(one)
     assert where is not None
     return reader(where, columns)
@@ -81,6 +89,21 @@ def _conformed(rows: pa.Table, number: int) -> pa.Table:
     if lacking:
         raise UserError(f"table {number}: rows without {', '.join(lacking)}; expected the columns of pacbench.read()")
     try:
-        return tables.ordered(tables.distinct(conform(rows)))
+        return tables.ordered(tables.distinct(conform(_with_maps(rows))))
     except (pa.ArrowException, ValueError) as error:
         raise UserError(f"table {number}: not rows of this program ({error})") from error
+
+
+def _with_maps(rows: pa.Table) -> pa.Table:
+    """The rows with maps where a way through Python or pandas has made lists of pairs, or structs, of them."""
+    for place, field in enumerate(rows.schema):
+        if field.name in SCHEMA.names and pa.types.is_map(kind := SCHEMA.field(field.name).type):
+            if pa.types.is_list(field.type):
+                made = [None if held is None else [tuple(pair) for pair in held] for held in rows[place].to_pylist()]
+            elif pa.types.is_struct(field.type):
+                said = [None if held is None else held.items() for held in rows[place].to_pylist()]
+                made = [None if held is None else [(k, v) for k, v in held if v is not None] for held in said]
+            else:
+                continue
+            rows = rows.set_column(place, field.name, pa.array(made, kind))
+    return rows

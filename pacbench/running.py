@@ -21,6 +21,7 @@ from harness.cli import BAD_INPUT, INTERRUPTED
 from harness.errors import PacbenchError, UserError
 from pacbench import toml
 from pacbench.campaigns import Campaign, status
+from pacbench.rows import text_of
 from pacbench.suites import Given, named, suite
 
 BEGINNING = "pacbench: "
@@ -47,7 +48,7 @@ def run(
     Raises: UserError for bad input, before anything is started; KeyboardInterrupt after Ctrl-C or a notebook's
     interrupt, once the run has ended cleanly (running it again resumes); PacbenchError where the run cannot go on.
     """
-    where = os.fspath(out)
+    where = text_of(out, "out")
     given, overrides = named(given, settings)
     with contextlib.ExitStack() as stack:
         if not isinstance(given, str):

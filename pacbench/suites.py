@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rich.console import Console
 
+from harness.errors import UserError
 from pacbench import show, toml
 
 if TYPE_CHECKING:
@@ -105,6 +106,8 @@ def named(given: Given, settings: Mapping[str, object] | None = None) -> tuple[s
 
     Raises: UserError.
     """
+    if settings is not None and not isinstance(settings, Mapping):
+        raise UserError(f"settings {settings!r}: expected a dictionary, as in {{'final.seeds': 3}}")
     overrides = tuple(f"{key}={toml.value(value, key)}" for key, value in (settings or {}).items())
     if isinstance(given, Suite):
         return given.given, (*given.settings, *overrides)

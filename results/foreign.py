@@ -143,7 +143,7 @@ def _fitting(batch: Batch, mapping: Mapping, account: Account) -> _Part:
     used = {*given.values(), *mapping.where, *(IDENTITY if batch.kind != "JSON" else ())}
     account.unused = sorted({*account.unused, *(name for name in columns.column_names if name not in used)})
     exported = set(IDENTITY) <= set(columns.column_names) and not mapping.wide
-    if exported and given.get("exploratory", "") != "exploratory":
+    if (exported or _explored(columns)) and given.get("exploratory", "") != "exploratory":
         raise ResultsError(
             f"{what}: exploratory is said by the rows themselves; what was explored enters no comparison under any name"
         )
@@ -154,6 +154,14 @@ def _fitting(batch: Batch, mapping: Mapping, account: Account) -> _Part:
         account.drop(reason, len(wrong), places)
     fits = rows.fits
     return _Part(part.rows.filter(pa.array(fits)), batch, file[fits], lines[fits])
+
+
+def _explored(columns: pa.Table) -> bool:
+    """Whether a row of the file says that it is exploratory."""
+    if "exploratory" not in columns.column_names:
+        return False
+    said = pc.utf8_lower(values(columns["exploratory"], pa.string())[0])
+    return bool(pc.any(pc.is_in(said, pa.array(["true", "t", "yes", "1"]))).as_py())
 
 
 def _origin(batch: Batch, file: npt.NDArray[np.int64], lines: npt.NDArray[np.int64]) -> pa.Array:

@@ -145,7 +145,7 @@ class Rows:
         self._refuse(done & np.asarray(judged.is_null()), "no score", "score_test")
         lost = done & np.asarray(pc.fill_null(pc.invert(pc.is_finite(judged)), False))
         if not self.keep_failures:
-            self._refuse(lost, "score is NaN or infinite", "score_test")
+            self._refuse(lost, "score is NaN or infinite (--not-finite failed keeps it)", "score_test")
         for name in (name for name in SCHEMA.names if name.startswith("score_")):
             infinite = np.asarray(pc.fill_null(pc.invert(pc.is_finite(made[name])), False))
             self._refuse(infinite & ~lost, f"{name} is NaN or infinite", name)

@@ -97,7 +97,7 @@ def _budgets(finals: Sequence[tuple[str, pa.Table]], sources: Sequence[Source]) 
     wrong = []
     for column in ONE_FOR_ALL:
         wrong += _unlike(column, [(where, _said(rows[column])) for where, rows in finals])
-    budgets = [(source.name, tuning_budget(source)) for source in sources]
+    budgets = [(source.name, tuning_budget(source)) for source in sources if len(final_rows(source.rows))]
     wrong += _unlike("tuning_configs", [(where, () if most is None else (most,)) for where, most in budgets])
     return wrong + _unlike("tuning_seeds", [(source.name, tuning_seeds(source)) for source in sources])
 

@@ -124,7 +124,7 @@ def export(rows: pa.Table, path: str | Path) -> None:
 
     Raises: ValueError for any other suffix.
     """
-    path = Path(path)
+    path = Path(path).absolute()  # or `word:` at the beginning is taken for a kind of file system
     if path.suffix not in WRITERS:
         raise ValueError(f"{path}: cannot write {path.suffix or 'a file without suffix'}; one of {', '.join(WRITERS)}")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -174,6 +174,10 @@ REFUSED = {
     "too many target examples": (("pac", "friedman1", "--target-size", "99999"), "99999 examples asked for"),
     "no step": (("pac", "friedman1", "--steps", "0"), "at least 1"),
     "no trial": (("pac", "friedman1", "--trials", "0"), "at least 1"),
+    "one trial": (("pac", "friedman1", "--trials", "1"), "expected --trials 2 or more"),
+    "two numbers of trials": (("pac", "friedman1", "--set", "tuning.configs=3"), "tuning.configs is --trials"),
+    "two numbers of steps": (("pac", "friedman1", "--set", "budget.steps=3"), "budget.steps is --steps"),
+    "other methods": (("pac", "friedman1", "--set", "methods=3"), "its settings are method.KEY"),
     "nothing to tune": (
         ("scratch", "friedman1", "--set", "method.learning_rate_factor=1.0"),
         "nothing to tune, its space is empty besides what is pinned (learning_rate_factor)",

@@ -187,7 +187,7 @@ def test_what_is_dropped_is_said_with_its_line(imported):
     assert found == {
         "seed is not a whole number": [5, 19],
         "no score": [6],
-        "score is NaN or infinite": [7, 8],
+        "score is NaN or infinite (--not-finite failed keeps it)": [7, 8],
         "score is beyond 1e+100 in size": [9],
         "score is not a number": [10],
         "2 values, not 6 as in the header": [11],

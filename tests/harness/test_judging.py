@@ -179,6 +179,7 @@ def test_two_campaigns_make_one_report(told, made, tmp_path):
         (("compare", "--candidate", "pak", "--baseline", "fine_tuning"), "did you mean 'pac'"),
         (("compare", "--candidate", "pac", "--baseline", "pac"), "are the same method"),
         (("compare", *PAIR, "--margin", "-1"), "--margin -1.0: expected a positive number"),
+        (("compare", "--candidate", "a", "--baseline", "b", "--board", "standard"), "no rows of a or b"),
         (("compare", *PAIR, "--board", "/nowhere"), "/nowhere: no campaign here"),
     ],
 )

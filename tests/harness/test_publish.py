@@ -140,6 +140,10 @@ def test_what_cannot_be_published_is_refused(rows, tmp_path, capsys):
         (["--license", "My License"], "apache-2.0"),
         (["--title", "two\nlines"], "expected a line of text"),
         (["--to", "s3://bucket/site"], "a folder of this machine"),
+        (["--to", ""], "the folder you are in"),
+        (["--to", "."], "the folder you are in"),
+        (["--to", ".."], "the folder you are in"),
+        (["--to", "~nobody-of-that-name/site"], "cannot be found"),
     ):
         assert main([*asked, *more]) == 2
         assert said in capsys.readouterr().err

@@ -134,6 +134,38 @@ def test_a_table_of_rows_is_as_good_as_a_folder(made):
         pb.leaderboard([])
 
 
+def test_rows_come_back_from_python_and_pandas(made):
+    """Maps are lists of pairs there, or structs."""
+    rows = pb.read(made)
+    for back in (pa.Table.from_pylist(rows.to_pylist()), pa.Table.from_pandas(rows.to_pandas())):
+        assert pb.compare(back, "pac", "fine_tuning").records == pb.compare(made, "pac", "fine_tuning").records
+
+
+@pytest.mark.parametrize(
+    ("mistake", "said"),
+    [
+        (lambda made: pb.compare(made, "pac", "fine_tuning", margin="0.05"), "expected a positive number"),
+        (lambda made: pb.compare(made, "pac", None), "baseline None: expected a label"),
+        (lambda made: pb.compare(made, ["pac"], "fine_tuning"), "expected a label"),
+        (lambda made: pb.compare(made, "pac", "fine_tuning", board=[made, made]), "board: 2 places of rows"),
+        (lambda made: pb.plan("quick", "final.seeds=3"), "expected a dictionary"),
+        (lambda made: pb.plan("quick", ["final.seeds=3"]), "expected a dictionary"),
+        (lambda made: pb.status(3), "folder 3: expected a folder's path"),
+        (lambda made: pb.run("quick", None), "out None: expected a folder's path"),
+        (lambda made: pb.publish(made, 3), "to 3: expected a folder's path"),
+    ],
+)
+def test_other_types_are_one_message(made, mistake, said):
+    with pytest.raises(pb.UserError, match=said):
+        mistake(made)
+
+
+def test_a_colon_in_a_files_name_is_no_address(made, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pb.report(made, "report:2")
+    assert (tmp_path / "report:2" / "leaderboard.parquet").is_file()
+
+
 def test_one_target_size(many):
     whole, small = pb.leaderboard(many), pb.leaderboard(many, 25)
     assert (whole.leaderboard.target_size, small.leaderboard.target_size) == (None, 25)

@@ -77,7 +77,8 @@ def test_exploratory_rows_change_no_byte_of_a_report(clean, mixed, tmp_path):
 def test_exploratory_rows_make_no_board_incompatible(clean):
     """Another budget is no reason to refuse to mix: nothing of theirs is compared. Nor do they pair with a board."""
     other = schema.table([row | {"budget_steps": 7, "protocol": 9} for row in explored()])
-    assert len(final_rows(merged([Source("a", clean), Source("b", other)]))) == len(final_rows(clean))
+    sources = [Source("a", clean, tuning_configs=4), Source("b", other, tuning_configs=9)]
+    assert len(final_rows(merged(sources))) == len(final_rows(clean))
     with pytest.raises(ResultsError):
         beside(Source("a", other), Source("board", clean), "explored only", "fine_tuning")
 
@@ -116,9 +117,11 @@ def test_an_import_does_not_make_explored_rows_confirmatory(tmp_path):
     export(schema.table(explored()), path := tmp_path / "explored.csv")
     kept = rows_of([path], Mapping(), schema.SCHEMA.empty_table(), Account(), set())
     assert set(kept["exploratory"].to_pylist()) == {True}
-    for mapping in (Mapping(constants={"exploratory": "false"}), Mapping(columns={"exploratory": "dirty"})):
-        with pytest.raises(ResultsError, match="enters no comparison under any name"):
-            rows_of([path], mapping, schema.SCHEMA.empty_table(), Account(), set())
+    export(schema.table(explored()).drop_columns(["schema_version", "key"]), less := tmp_path / "less.csv")
+    for file in (path, less):
+        for mapping in (Mapping(constants={"exploratory": "false"}), Mapping(columns={"exploratory": "dirty"})):
+            with pytest.raises(ResultsError, match="enters no comparison under any name"):
+                rows_of([file], mapping, schema.SCHEMA.empty_table(), Account(), set())
 
 
 def test_whoever_reads_rows_gets_the_explored_ones_too(mixed, tmp_path):
