@@ -65,6 +65,18 @@ def _show_board(console: Console, board: Leaderboard) -> None:
     ]
     show(console, ["method", "mean rank [95 %]", "tie", "wins", "IQM [95 %]", "Elo [95 %]"], lines, tight=True)
     console.print()
+    _show_costs(console, board)
+    console.print("Methods that share a letter under `tie` cannot be told apart by these rows.")
+    if board.friedman_p is not None:
+        console.print(f"Do any differ? Friedman p {display.p_value(board.friedman_p)} (corrected for ties).")
+    if sentence := cannot_decide(board.tasks, sum(m.mean_rank is not None for m in board.methods)):
+        console.print(sentence)
+    if board.tasks == 1:
+        console.print("A single task: no interval, and no claim about other tasks.")
+
+
+def _show_costs(console: Console, board: Leaderboard) -> None:
+    """What each method has, and what it costs, with what the columns mean where they say something."""
     priced = any(m.price is not None for m in board.methods)
     costs: list[list[Any]] = [
         [
@@ -109,13 +121,6 @@ def _show_board(console: Console, board: Leaderboard) -> None:
     if any(m.adapt_seconds is not None or m.peak_memory_bytes is not None for m in board.methods):
         said.append("time and memory only where trials had their device alone")
     console.print(f"{'; '.join(said)}.")
-    console.print("Methods that share a letter under `tie` cannot be told apart by these rows.")
-    if board.friedman_p is not None:
-        console.print(f"Do any differ? Friedman p {display.p_value(board.friedman_p)} (corrected for ties).")
-    if sentence := cannot_decide(board.tasks, sum(m.mean_rank is not None for m in board.methods)):
-        console.print(sentence)
-    if board.tasks == 1:
-        console.print("A single task: no interval, and no claim about other tasks.")
 
 
 def _elo(standing: Standing) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
@@ -122,10 +123,19 @@ def _csv(path: Path, content: bytes, dialect: Dialect) -> Batch:
     )
     rows = pyarrow.csv.read_csv(io.BytesIO(content), reading, parsing, converting)
     number = np.setdiff1d(np.arange(2, 2 + len(rows) + len(unread)), [line for _, line, _ in unread])
-    blank = np.ones(len(rows), bool)
-    breaks = np.zeros(len(rows), np.int64)
+    _refuse_long_values(path, rows, number)
+    blank = np.logical_and.reduce([np.asarray(column.is_null()) for column in rows.columns], axis=0)
+    line_of = _lines(rows, number, broken)
+    unread = [(0, int(line_of[number]), reason) for _, number, reason in unread]
+    lines = line_of[number]
+    source = source_of(path, content, int((~blank).sum()) + len(unread))
+    kept = rows.filter(pa.array(~blank))
+    return Batch("CSV", [source], kept, np.zeros(len(kept), np.int64), lines[~blank], [str(path)], unread=unread)
+
+
+def _refuse_long_values(path: Path, rows: pa.Table, number: npt.NDArray[np.int64]) -> None:
+    """Raises: ResultsError for a value that is no value of a table, as where a quote is not closed."""
     for name, column in zip(rows.column_names, rows.columns, strict=True):
-        blank &= np.asarray(column.is_null())
         longest = pc.max(pc.utf8_length(column)).as_py() or 0
         if longest > LONGEST:
             line = int(number[np.argmax(np.asarray(pc.fill_null(pc.utf8_length(column), 0)))])
@@ -133,15 +143,20 @@ def _csv(path: Path, content: bytes, dialect: Dialect) -> Batch:
                 f"{path}: row {line}, column {name!r}: {longest:,} characters in one value; expected at most"
                 f" {LONGEST:,} (is a quote not closed?)"
             )
+
+
+def _lines(rows: pa.Table, number: npt.NDArray[np.int64], broken: dict[int, int]) -> npt.NDArray[np.int64]:
+    """The line on which each row of the file begins. number: of the rows read. broken: line breaks in those not read.
+
+    Shapes: number (rows,); result (rows of the file + 2,), by number.
+    """
+    breaks = np.zeros(len(rows), np.int64)
+    for column in rows.columns:
         breaks += np.asarray(pc.fill_null(pc.count_substring(column, "\n"), 0))
-    before = np.zeros(2 + len(rows) + len(unread), np.int64)
+    before = np.zeros(2 + len(rows) + len(broken), np.int64)
     before[number], before[list(broken)] = breaks, list(broken.values())
-    line_of = np.arange(len(before)) + np.cumsum(before) - before
-    unread = [(0, int(line_of[number]), reason) for _, number, reason in unread]
-    lines = line_of[number]
-    source = source_of(path, content, int((~blank).sum()) + len(unread))
-    kept = rows.filter(pa.array(~blank))
-    return Batch("CSV", [source], kept, np.zeros(len(kept), np.int64), lines[~blank], [str(path)], unread=unread)
+    found: npt.NDArray[np.int64] = np.arange(len(before)) + np.cumsum(before) - before
+    return found
 
 
 def _parquet(path: Path, content: bytes, dialect: Dialect) -> Batch:
