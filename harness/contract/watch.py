@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,17 @@ def _noted(what: str, function: Callable[..., Any], note: Callable[[str, object]
         return function(*arguments, **named)
 
     return call
+
+
+@contextmanager
+def optimizer_steps() -> Iterator[list[None]]:
+    """One entry for each step that an optimizer of torch takes inside the block. The plain engine uses none of them."""
+    taken: list[None] = []
+    handle = register_optimizer_step_pre_hook(lambda *_: taken.append(None))
+    try:
+        yield taken
+    finally:
+        handle.remove()
 
 
 def random_states() -> tuple[Any, ...]:

@@ -64,6 +64,7 @@ PREPARING = METHOD.replace(
 
 ADAPT = "        return Pulled(network, target.loss, self.strength)\n"
 SPACE = "LogUniform(0.01, 1.0)}"
+PLANNED = "    def planned_steps(self, steps, source_steps, blocks):\n        return steps + 5\n\n"
 NOISE = "        with torch.no_grad():\n            network.get_submodule(target.head).weight.add_({})\n" + ADAPT
 
 METHODS = {
@@ -241,6 +242,27 @@ class Faulty''',
         METHOD.replace(ADAPT, "        return network\n"),
         "runs",
         "expected an Objective",
+    ),
+    "an optimizer of its own": (
+        METHOD.replace(
+            ADAPT,
+            "        own = torch.optim.SGD(network.parameters(), 1e-2)\n"
+            "        for _ in range(7):\n"
+            "            own.zero_grad()\n"
+            "            target.loss(network, target.train).backward()\n"
+            "            own.step()\n" + ADAPT,
+        ),
+        "counts",
+        "7 steps by an optimizer of its own",
+    ),
+    "what adapt trains and does not count": (
+        METHOD.replace(
+            ADAPT,
+            "        fit([Objective(network, target.loss)], target.train, 5)\n"
+            "        train_only(network, target.head)\n" + ADAPT,
+        ).replace("    def adapt(", PLANNED + "    def adapt("),
+        "counts",
+        "trained_entries() says",
     ),
     "a search whose steps are not planned": (
         METHOD.replace(ADAPT, "        fit([Objective(network, target.loss)], target.train)\n" + ADAPT),

@@ -10,6 +10,7 @@ from harness.contract import METHOD_CHECKS, TASK_CHECKS, Fault, MethodUnderTest,
 from harness.method import Method
 from harness.plugins import from_file
 from harness.task import Task
+from tests.contract import sound
 from tests.contract.planted import METHOD, METHODS, PREPARING, TASK, TASKS
 from tests.docs.pages import blocks
 
@@ -52,6 +53,14 @@ def test_a_fault_planted_in_a_task_is_found(name, tmp_path):
     assert finding.state == "fault", finding
     assert words in finding.text, finding
     assert finding.mend
+
+
+@pytest.mark.parametrize("name", sound.METHODS)
+def test_in_a_method_that_is_right_no_fault_is_found(name, tmp_path):
+    text, check, words = sound.METHODS[name]
+    (finding,) = found("method", text, check, tmp_path)
+    assert finding.state == "ok", finding
+    assert finding.text == "" if words is None else words in finding.text
 
 
 @pytest.mark.parametrize(("kind", "text"), [("method", PREPARING), ("task", TASK)])

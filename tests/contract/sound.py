@@ -1,0 +1,49 @@
+"""Methods and tasks that are right though a check might think otherwise; what the check may remark."""
+
+from __future__ import annotations
+
+from tests.contract.planted import ADAPT, METHOD
+
+AVERAGED = METHOD.replace(
+    "class Faulty",
+    '''class Averaged(Objective):
+    """The mean of what several trainings gave; nothing of it trains any more."""
+
+    def trained_entries(self):
+        return sum(weight.numel() for weight in self.network.parameters())
+
+
+@dataclass(frozen=True)
+class Faulty''',
+).replace("@dataclass(frozen=True)\nclass Averaged", "class Averaged")
+AVERAGED = AVERAGED.replace(
+    ADAPT,
+    """        kept = [weight.detach().clone() for weight in network.parameters()]
+        for _ in range(2):
+            fit([Pulled(network, target.loss, self.strength)], target.train, fit.steps // 2)
+            with torch.no_grad():
+                for mean, weight in zip(kept, network.parameters()):
+                    mean.lerp_(weight, 0.5)
+        with torch.no_grad():
+            for mean, weight in zip(kept, network.parameters()):
+                weight.copy_(mean)
+        return Averaged(network.requires_grad_(False), target.loss)
+
+    def planned_steps(self, steps, source_steps, blocks):
+        return 2 * steps
+""",
+)
+
+METHODS = {
+    "an average that adapt makes": (AVERAGED, "counts", "artifact() holds 0 numbers, trained_entries() says"),
+    "an average that says what is stored": (
+        AVERAGED.replace(
+            "        return sum(weight.numel() for weight in self.network.parameters())\n",
+            "        return sum(weight.numel() for weight in self.network.parameters())\n\n"
+            "    def artifact(self):\n        return dict(self.network.state_dict())\n",
+        ),
+        "counts",
+        None,
+    ),
+}
+"""Text, check and the words of its remark; None for no remark."""
