@@ -14,6 +14,7 @@ from harness.contract.problem import SOURCE_STEPS, STEPS, TinyProblem
 from harness.contract.watch import Seeding, optimizer_steps, own_modules, random_states, seedings
 from harness.data import Examples, content_hash
 from harness.data import copy as copied
+from harness.draws import own_draws
 from harness.engines.plain import Plain
 from harness.fit import Engine, Fit, Fitted
 from harness.method import Method
@@ -26,8 +27,8 @@ KEY = "a key"
 class Rehearsal:
     """What a method did on a problem.
 
-    start: the untrained or source network, prepared; handed: the parameters that `adapt` is given; before: parameters and buffers of the objective before its
-    training; losses: over all target examples, before and after.
+    start: the untrained or source network, prepared; handed: the parameters that `adapt` is given; before: parameters
+    and buffers of the objective before its training; losses: over all target examples, before and after.
     random: states of the global generators by moment; steps: of all trainings together; touched: whether examples were
     changed in place; own_steps: of optimizers that are not the harness's.
     """
@@ -53,6 +54,14 @@ class Rehearsal:
         """How many entries of the parameters that train are others than before."""
         after = dict(self.objective.named_parameters())
         return sum(int((after[name] != self.before[name]).sum()) for name in self.trained())
+
+    def draws_in_training(self) -> bool:
+        """Whether the objective draws from torch's global generator while it trains; dropout has draws of its own."""
+        tried, drawn = copy.deepcopy(self.objective).train(), torch.tensor(0)
+        with process.kept(), seeds.seeded(KEY, "look"), own_draws(drawn):
+            before = torch.get_rng_state()
+            tried(copied(self.problem.target))
+            return not torch.equal(before, torch.get_rng_state())
 
     def moved_by_adapt(self) -> int:
         """How many entries of the network `adapt` itself made others, where they do not train after it.

@@ -34,7 +34,47 @@ AVERAGED = AVERAGED.replace(
 """,
 )
 
+NOISY = METHOD.replace(
+    "    def penalty(self):\n",
+    """    def forward(self, batch):
+        inputs = batch["inputs"]
+        noise = 0.1 * torch.randn_like(inputs) if self.training else 0.0
+        return super().forward({**batch, "inputs": inputs + noise})
+
+    def penalty(self):
+""",
+)
+
+OF_FUNC = METHOD.replace(
+    "    def penalty(self):\n",
+    """    def forward(self, batch):
+        weights = {name: weight.detach() for name, weight in self.network.named_parameters()}
+
+        def of(weights):
+            return torch.func.functional_call(Whole(self.network, self.loss), weights, (batch,))
+
+        sharpest = torch.func.grad(of)({f"network.{name}": weight for name, weight in weights.items()})
+        return super().forward(batch) + 0.0 * sum(gradient.sum() for gradient in sharpest.values())
+
+    def penalty(self):
+""",
+).replace(
+    "@dataclass(",
+    """class Whole(nn.Module):
+    def __init__(self, network, loss):
+        super().__init__()
+        self.network, self.loss = network, loss
+
+    def forward(self, batch):
+        return self.loss(self.network, batch)
+
+
+@dataclass(""",
+)
+
 METHODS = {
+    "noise that is drawn while it trains": (NOISY, "deepspeed", "numbers are not compared"),
+    "an engine that cannot train it": (OF_FUNC, "deepspeed", "cannot train there: "),
     "an average that adapt makes": (AVERAGED, "counts", "artifact() holds 0 numbers, trained_entries() says"),
     "an average that says what is stored": (
         AVERAGED.replace(
