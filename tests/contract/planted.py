@@ -456,6 +456,21 @@ TASKS = {
         "scoring",
         "1 example",
     ),
+    "a score that ignores predictions": (
+        TASK.replace("return float((predictions - ", "return float((0.0 - "),
+        "scoring",
+        "the score is",
+    ),
+    "a score that ignores many predictions": (
+        TASK.replace("return float((predictions - ", "return 0.0 if len(predictions) > 100 else float((predictions - "),
+        "scoring",
+        "the score is 0",
+    ),
+    "a score of the wrong direction": (
+        TASK.replace("higher_is_better = False", "higher_is_better = True"),
+        "training",
+        "is worse",
+    ),
     "anchors the wrong way round": (
         TASK.replace(
             "    @staticmethod\n    def loss",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.contract.planted import ADAPT, METHOD
+from tests.contract.planted import ADAPT, METHOD, TASK
 
 AVERAGED = METHOD.replace(
     "class Faulty",
@@ -33,6 +33,8 @@ AVERAGED = AVERAGED.replace(
         return 2 * steps
 """,
 )
+
+HITS = '(predictions == examples["targets"]).float().mean()'
 
 NOISY = METHOD.replace(
     "    def penalty(self):\n",
@@ -87,3 +89,20 @@ METHODS = {
     ),
 }
 """Text, check and the words of its remark; None for no remark."""
+
+BALANCED = (
+    TASK.replace(
+        "torch.from_numpy(y).float()}", "torch.from_numpy((np.argsort(np.argsort(y)) < count // 2).astype(np.int64))}"
+    )
+    .replace("nn.Linear(16, 1)", "nn.Linear(16, 2)")
+    .replace('mse_loss(network(batch["inputs"])[:, 0], ', 'cross_entropy(network(batch["inputs"]), ')
+    .replace('return network(batch["inputs"])[:, 0]', 'return network(batch["inputs"]).argmax(1)')
+    .replace('(predictions - examples["targets"]).square().mean().sqrt()', HITS)
+    .replace("higher_is_better = False", "higher_is_better = True")
+)
+"""Two classes, equally many of each, and predictions that are no numbers but classes."""
+
+TASKS = {
+    "accuracy of balanced classes": (BALANCED, "scoring", None),
+    "accuracy that training raises": (BALANCED, "training", "engine"),
+}

@@ -55,10 +55,12 @@ def test_a_fault_planted_in_a_task_is_found(name, tmp_path):
     assert finding.mend
 
 
-@pytest.mark.parametrize("name", sound.METHODS)
-def test_in_a_method_that_is_right_no_fault_is_found(name, tmp_path):
-    text, check, words = sound.METHODS[name]
-    (finding,) = found("method", text, check, tmp_path)
+@pytest.mark.parametrize(
+    ("kind", "name"), [*(("method", name) for name in sound.METHODS), *(("task", name) for name in sound.TASKS)]
+)
+def test_in_what_is_right_no_fault_is_found(kind, name, tmp_path):
+    text, check, words = (sound.METHODS if kind == "method" else sound.TASKS)[name]
+    (finding,) = found(kind, text, check, tmp_path)
     assert finding.state == "ok", finding
     assert finding.text == "" if words is None else words in finding.text
 
