@@ -227,7 +227,7 @@ def _score_follows(task: Task, recipe: Recipe, made: nn.Module, batch: Examples)
         for _ in range(ROUNDS):
             Fit(Plain(), recipe, 7, 40)([objective], batch)
             now = native_score(task.predict, task.score, made, batch)
-            fallen = 0 < first and _loss(objective, batch) < first / 2
+            fallen = first > 0 and _loss(objective, batch) < first / 2
             if not sign * (now - before) < 0 or fallen:
                 break
     if fallen and sign * (now - before) < -0.01 * abs(before):
