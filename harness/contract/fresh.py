@@ -122,10 +122,18 @@ def _made(asked: dict[str, Any]) -> Any:
 
 
 def _of_method(method: Any) -> dict[str, Any]:
-    """The result on every problem, in another order than where it is compared: the first must not shape the rest."""
+    """The result on every problem, in another order than where it is compared: the first must not shape the rest.
+
+    Nor must another configuration, which runs before.
+    """
+    from harness.contract.method_draws import run_another
+    from harness.contract.method_under_test import MethodUnderTest
     from harness.contract.problem import tiny_problems
 
-    return _results(method, tiny_problems()[::-1], None)
+    problems = tiny_problems()[::-1]
+    for problem in problems:
+        run_another(MethodUnderTest(method), problem)
+    return _results(method, problems, None)
 
 
 def _results(method: Any, problems: Sequence[Any], engine: Any) -> dict[str, Any]:

@@ -164,6 +164,28 @@ class Faulty''',
         "fresh process",
         "in a process of its own",
     ),
+    "what the first configuration of a seed leaves behind": (
+        METHOD.replace(
+            ADAPT,
+            "        first = FIRST.setdefault((torch.initial_seed(), network.head.weight.shape), self.strength)\n"
+            "        if first != self.strength:\n"
+            "            with torch.no_grad():\n"
+            "                network.head.weight.add_(0.1)\n" + ADAPT,
+        ).replace("class Pulled", "FIRST = {}\n\n\nclass Pulled"),
+        "fresh process",
+        "in a process of its own",
+    ),
+    "what the last configuration of a seed leaves behind": (
+        METHOD.replace(
+            ADAPT,
+            "        last, LAST[torch.initial_seed()] = LAST.get(torch.initial_seed()), self.strength\n"
+            "        if last not in (None, self.strength):\n"
+            "            with torch.no_grad():\n"
+            "                network.head.weight.add_(0.1)\n" + ADAPT,
+        ).replace("class Pulled", "LAST = {}\n\n\nclass Pulled"),
+        "determinism",
+        "the same seed gives another result",
+    ),
     "a configuration that the space can draw is illegal": (
         METHOD.replace("setting(0.1, low=0.0)", "setting(0.1, low=0.0, high=0.5)"),
         "space",

@@ -36,6 +36,14 @@ AVERAGED = AVERAGED.replace(
 
 HITS = '(predictions == examples["targets"]).float().mean()'
 
+CONDITIONAL = (
+    METHOD.replace('{"learning_rate_factor"', '{"regulariser": Choice("none", "l2"), "learning_rate_factor"')
+    .replace(
+        "    strength: float", '    regulariser: str = setting("none", options=("none", "l2"))\n    strength: float'
+    )
+    .replace("target.loss, self.strength)", 'target.loss, self.strength if self.regulariser == "l2" else 0.0)')
+)
+
 NOISY = METHOD.replace(
     "    def penalty(self):\n",
     """    def forward(self, batch):
@@ -77,6 +85,7 @@ OF_FUNC = METHOD.replace(
 METHODS = {
     "noise that is drawn while it trains": (NOISY, "deepspeed", "numbers are not compared"),
     "an engine that cannot train it": (OF_FUNC, "deepspeed", "cannot train there: "),
+    "a hyper-parameter that only another one's value needs": (CONDITIONAL, "hyper parameters", None),
     "an average that adapt makes": (AVERAGED, "counts", "artifact() holds 0 numbers, trained_entries() says"),
     "an average that says what is stored": (
         AVERAGED.replace(
