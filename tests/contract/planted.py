@@ -236,6 +236,27 @@ class Faulty''',
         "determinism",
         "RandomState with 5",
     ),
+    "randomness of a bit generator with a constant seed": (
+        METHOD.replace(ADAPT, NOISE.format("float(np.random.Generator(np.random.PCG64(5)).normal())")),
+        "determinism",
+        "numpy.random.PCG64 with 5",
+    ),
+    "randomness of a library with a constant seed": (
+        METHOD.replace(ADAPT, NOISE.format("float(check_random_state(0).normal())")).replace(
+            "import torch\n", "import torch\nfrom sklearn.utils import check_random_state\n", 1
+        ),
+        "determinism",
+        "numpy.random.RandomState with 0",
+    ),
+    "a generator set to a state that is kept": (
+        METHOD.replace(
+            ADAPT,
+            "        state = torch.get_rng_state()\n        torch.set_rng_state(STATE)\n"
+            + NOISE.format("torch.randn(())").replace(ADAPT, "        torch.set_rng_state(state)\n" + ADAPT),
+        ).replace("class Pulled", "STATE = torch.Generator().get_state()\n\n\nclass Pulled"),
+        "determinism",
+        "torch.set_rng_state with the state",
+    ),
     "a docstring without its sections": (
         METHOD.replace("Deviations and open points", "Notes"),
         "docstring",
@@ -381,6 +402,28 @@ TASKS = {
         ),
         "test split",
         "test",
+    ),
+    "a loss that reads the test split by a list": (
+        TASK.replace(LOSS, "        test = sum(KEPT) / 100\n" + LOSS.rstrip() + " + 0 * test\n")
+        .replace("@dataclass", "KEPT = []\n\n\n@dataclass")
+        .replace(
+            "        return Datasets(",
+            "        KEPT[:] = examples(4, 120, self.shift)['targets'].tolist()\n        return Datasets(",
+        ),
+        "test split",
+        "a list of 120 numbers",
+    ),
+    "a loss that reads the test split by bytes": (
+        TASK.replace(
+            LOSS, "        test = float(np.frombuffer(KEPT[0], np.float32).mean())\n" + LOSS.rstrip() + " + 0 * test\n"
+        )
+        .replace("@dataclass", "KEPT = [b'']\n\n\n@dataclass")
+        .replace(
+            "        return Datasets(",
+            "        KEPT[0] = examples(4, 120, self.shift)['inputs'].numpy().tobytes()\n        return Datasets(",
+        ),
+        "test split",
+        "bytes",
     ),
     "a loss that asks the task for its test split": (
         TASK.replace(LOSS, "        test = Faulty().datasets().target_test\n" + ALSO),

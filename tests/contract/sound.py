@@ -86,6 +86,17 @@ METHODS = {
     "noise that is drawn while it trains": (NOISY, "deepspeed", "numbers are not compared"),
     "an engine that cannot train it": (OF_FUNC, "deepspeed", "cannot train there: "),
     "a hyper-parameter that only another one's value needs": (CONDITIONAL, "hyper parameters", None),
+    "generators that are seeded with what the trial drew": (
+        METHOD.replace(
+            ADAPT,
+            "        seed = int(torch.randint(2**31, ()))\n        state = torch.get_rng_state()\n"
+            "        torch.randn(3)\n        torch.set_rng_state(state)\n"
+            "        np.random.Generator(np.random.PCG64(seed)).normal()\n"
+            "        check_random_state(seed).normal()\n" + ADAPT,
+        ).replace("import torch\n", "import torch\nfrom sklearn.utils import check_random_state\n", 1),
+        "determinism",
+        "it draws nothing of its own",
+    ),
     "an average that adapt makes": (AVERAGED, "counts", "artifact() holds 0 numbers, trained_entries() says"),
     "an average that says what is stored": (
         AVERAGED.replace(
