@@ -191,6 +191,11 @@ class Faulty''',
         "space",
         "strength = 1.0 is out of range",
     ),
+    "a choice of one tuple": (
+        METHOD.replace(SPACE, "Choice((0.1, 0.5))}"),
+        "space",
+        "Choice((0.1, 0.5)) has one option",
+    ),
     "a default outside its space": (METHOD.replace(SPACE, "LogUniform(0.5, 1.0)}"), "space", "lies outside its space"),
     "a space that names no field": (METHOD.replace('"strength": Log', '"strenght": Log'), "space", "strenght"),
     "a hyper-parameter that does nothing": (
