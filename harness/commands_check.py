@@ -91,6 +91,9 @@ def _thing(options: Namespace) -> Any:
         cls = from_file(Path(options.name).expanduser(), base, f"check {options.kind}")
     elif options.name in known:
         cls = known[options.name]
+    elif Path(options.name).expanduser().is_dir():
+        where = f"check {options.kind}: {options.name!r}"
+        raise UserError(f"{where} is a folder; expected the name of a {options.kind} or a .py file")
     else:
         raise UserError(f"{known.missing(options.name)} (or give a path to a .py file)")
     given: dict[str, Any] = {}

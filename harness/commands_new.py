@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
+import shlex
 from argparse import Namespace
 from pathlib import Path
 
@@ -27,8 +28,9 @@ def new_command(options: Namespace) -> int:
     except (OSError, ValueError) as error:
         raise UserError(f"--out {folder}: cannot be written ({error})") from error
     print(f"{folder}: {', '.join(files)}")
-    print(f"  pacbench check {kind} {folder}/pacbench_{name}.py   # tries what it promises")
-    print(f"  pip install -e {folder}                # then suites can name it: {name}")
+    file = shlex.quote(f"{folder}/pacbench_{name}.py")
+    print(f"  pacbench check {kind} {file}   # tries what it promises")
+    print(f"  pip install -e {shlex.quote(str(folder))}                # then suites can name it: {name}")
     return 0
 
 

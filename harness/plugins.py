@@ -66,13 +66,20 @@ def check_facts(cls: Any, base: type[Any], where: str) -> None:
     parameters = vars(cls).get("__dataclass_params__")
     if parameters is None or not parameters.frozen:
         raise UserError(f"{where}: class {cls.__name__} must be decorated with @dataclass(frozen=True)")
-    declared = {field.name for field in dataclasses.fields(cls)}
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    for name, field in fields.items():
+        if field.init and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            given = f"field {name!r} of class {cls.__name__} has no default"
+            raise UserError(f"{where}: {given}; give it one, by `{name}: ... = setting(...)`")
     for fact in ("name", "version", "paper", "space", "metric", "recipe", "prepare_fields", "pretrained"):
-        if fact in declared:
+        if fact in fields:
             raise UserError(f"{where}: {fact!r} of class {cls.__name__} is a class fact; write it without a type")
     for fact in ("name", "version"):
         if not isinstance(getattr(cls, fact, None), str):
             raise UserError(f"{where}: class {cls.__name__} lacks the text {fact!r}")
+    if not (name := str(getattr(cls, "name", ""))).isidentifier():
+        expected = "expected letters, digits and underscores, no digit first"
+        raise UserError(f"{where}: class {cls.__name__} has the name {name!r}; {expected}")
 
 
 def by_value_modules() -> list[Any]:

@@ -6,6 +6,7 @@ import functools
 import math
 import time
 import traceback
+import unittest
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
@@ -46,7 +47,8 @@ class Finding:
 
 @dataclass(frozen=True)
 class Check(Generic[S]):
-    """One promise. Called with what is under test it raises an AssertionError where the promise is broken.
+    """One promise. Called with what is under test it raises an AssertionError where the promise is broken, and
+    unittest.SkipTest, which pytest too counts as skipped, where it could not be tried.
 
     look: returns a remark or None; raises Fault or NotChecked. hint: what it remarks is advice, no result.
     """
@@ -60,6 +62,8 @@ class Check(Generic[S]):
         found = self.examine(under_test)
         if found.state == "fault":
             raise Fault(f"{self.promise} {found.text}", found.mend)
+        if found.state == "not checked":
+            raise unittest.SkipTest(f"not checked: {found.text}")
 
     def __str__(self) -> str:
         return self.name.replace(" ", "_")

@@ -29,6 +29,14 @@ class NotThere(Exception):  # noqa: N818 - the caller says what that means
     """The other process cannot make the same object; the message says why."""
 
 
+class CannotTrain(Exception):  # noqa: N818 - an engine need not train every method
+    """Training there fails; the message says why. found: the results until then."""
+
+    def __init__(self, why: str, found: dict[str, Any]) -> None:
+        super().__init__(why)
+        self.found = found
+
+
 def sent(thing: Any) -> Any:
     """What a worker gets: classes of modules by name, those of a suite's files by value. Raises: what pickling does.
 
@@ -58,7 +66,7 @@ def results(things: Sequence[Any], kind: str) -> list[dict[str, Any]]:
 def sharded(method: Any) -> dict[str, Any]:
     """What a method does on `sharded_problems` where its weights lie spread over processes, in float32.
 
-    Raises: NotThere as above; Declined if all problems are declined there.
+    Raises: NotThere as above; Declined if all problems are declined there; CannotTrain where training there fails.
     """
     from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
@@ -68,6 +76,8 @@ def sharded(method: Any) -> dict[str, Any]:
         ((found,), *_) = pool.map(_answer, orders)
     if "declined" in found:
         raise Declined(found["declined"])
+    if "failed" in found:
+        raise CannotTrain(found["failed"], {name: result for name, result in found.items() if name != "failed"})
     return found
 
 
@@ -112,13 +122,22 @@ def _made(asked: dict[str, Any]) -> Any:
 
 
 def _of_method(method: Any) -> dict[str, Any]:
-    """The result on every problem, in another order than where it is compared: the first must not shape the rest."""
+    """The result on every problem, in another order than where it is compared: the first must not shape the rest.
+
+    Nor must another configuration, which runs before.
+    """
+    from harness.contract.method_draws import run_another
+    from harness.contract.method_under_test import MethodUnderTest
     from harness.contract.problem import tiny_problems
 
-    return _results(method, tiny_problems()[::-1], None)
+    problems = tiny_problems()[::-1]
+    for problem in problems:
+        run_another(MethodUnderTest(method), problem)
+    return _results(method, problems, None)
 
 
 def _results(method: Any, problems: Sequence[Any], engine: Any) -> dict[str, Any]:
+    from harness.contract.check import said
     from harness.contract.rehearsal import digest, rehearse
 
     found: dict[str, Any] = {}
@@ -128,6 +147,11 @@ def _results(method: Any, problems: Sequence[Any], engine: Any) -> dict[str, Any
             found[problem.name] = [digest(run.finished()), list(run.losses), run.fitted.note]
         except Declined as declined:
             reason = str(declined)
+        except (Exception, SystemExit) as error:
+            if engine is None:
+                raise
+            found["failed"] = said(error)  # no further problem: the other ranks may stand elsewhere
+            break
     return found or {"declined": reason}
 
 

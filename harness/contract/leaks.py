@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,6 +23,9 @@ SHUFFLES = 30
 
 FEWEST = 8
 """Single numbers that must be the test's before it is no accident."""
+
+MOST_NUMBERS = 1_000_000
+"""Of a list or of bytes that are looked through."""
 
 
 def wide(examples: Examples) -> list[str]:
@@ -93,6 +98,37 @@ class TestRows:
         single = tensor[:1].numel() == 1
         return found if not single or (found >= FEWEST and 2 * found > len(tensor)) else 0
 
+    def within_numbers(self, item: list[Any] | tuple[Any, ...] | bytes | bytearray) -> int:
+        """How many rows of a list of numbers, or of numbers as bytes, are the test's; 0 if hardly any.
+
+        A list of lists counts as their numbers in one row after the other.
+        """
+        most = 0
+        for (shape, dtype), held in self._kinds.items():
+            width = math.prod(shape)
+            flat = _numbers(item, dtype)
+            if flat is None or len(flat) < max(FEWEST, width) or len(flat) % width:
+                continue
+            found = sum(row in held for row in rows(flat.reshape(-1, width)))
+            most = max(most, found if width >= FEWEST or 2 * found * width > len(flat) else 0)
+        return most
+
+
+def _numbers(item: Any, dtype: torch.dtype) -> Tensor | None:
+    """The numbers of a list or of bytes, as a tensor of one dimension; None where they are none of that type."""
+    if isinstance(item, bytes | bytearray):
+        whole = len(item) // dtype.itemsize * dtype.itemsize
+        return torch.frombuffer(bytearray(item[:whole]), dtype=dtype) if 0 < whole <= 8 * MOST_NUMBERS else None
+    if item and all(isinstance(part, list | tuple) for part in item[:MOST_NUMBERS]):
+        item = list(itertools.islice(itertools.chain.from_iterable(item), MOST_NUMBERS + 1))
+    kind = float if dtype.is_floating_point else int
+    if not FEWEST <= len(item) <= MOST_NUMBERS or not all(type(part) is kind for part in item):
+        return None
+    try:
+        return torch.tensor(item, dtype=dtype)
+    except (OverflowError, RuntimeError, TypeError):  # larger than the type's numbers
+        return None
+
 
 def _varied(tensor: Tensor) -> list[bool]:
     flat = tensor.reshape(len(tensor), -1)
@@ -130,6 +166,9 @@ def seen_by(function: Any, *arguments: Any, test: TestRows) -> int:
 def within_reach(functions: list[Any], test: TestRows) -> str | None:
     """A tensor or array with test rows that functions can read by their globals or closures, in words."""
     for item in reachable(functions, into_globals=True):
+        if isinstance(item, list | tuple | bytes | bytearray) and (count := test.within_numbers(item)):
+            what = f"{len(item)} bytes" if isinstance(item, bytes | bytearray) else f"a list of {len(item)} numbers"
+            return f"{what} with {count} test rows"
         tensor = item
         if isinstance(item, np.ndarray) and item.ndim and item.dtype.kind in "fiu":
             tensor = torch.from_numpy(np.ascontiguousarray(item, np.float32 if item.dtype.kind == "f" else np.int64))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from typing import Any
 
@@ -11,6 +12,7 @@ from harness import seeds
 from harness.contract import fresh
 from harness.contract.check import Fault, NotChecked, values_of
 from harness.contract.method_under_test import MethodUnderTest
+from harness.contract.problem import TinyProblem
 from harness.contract.rehearsal import Rehearsal, digest, prepared, prepares, rehearse, same
 from harness.contract.watch import foreign, reset
 from harness.method import Method
@@ -25,6 +27,7 @@ def determinism(under_test: MethodUnderTest) -> str | None:
         where, method = run.problem.name, under_test.method
         if run.fitted.curve != () and run.trained():
             rehearse(method, run.problem.other(), key="somebody else's")
+            run_another(under_test, run.problem)
         with seeds.seeded(where, "another global random state"):
             again = rehearse(method, run.problem)
         if not same(run.finished(), again.finished()) or run.losses != again.losses:
@@ -47,7 +50,7 @@ def determinism(under_test: MethodUnderTest) -> str | None:
 
 
 def fresh_process(under_test: MethodUnderTest) -> str | None:
-    """A process that has run nothing else gives the same result."""
+    """A process that has run nothing but another configuration gives the same result."""
     runs_here = {run.problem.name: run for run in under_test.each()}
     if not under_test.fits_elsewhere():
         raise NotChecked("problems of one's own are not sent to another process")
@@ -62,6 +65,13 @@ def fresh_process(under_test: MethodUnderTest) -> str | None:
             mend = "keep nothing in module globals or class attributes between trials, and iterate over no set"
             raise Fault(f"{name}: {_text(mine)} here, {_text(there.get(name))} in a process of its own", mend)
     return None
+
+
+def run_another(under_test: MethodUnderTest, problem: TinyProblem) -> None:
+    """Another configuration under the same key: a trial that is this one's neighbour in a suite."""
+    if (other := under_test.neighbour()) is not None:
+        with contextlib.suppress(Exception, SystemExit):  # it may decline, and an extreme value may fail
+            rehearse(other, problem)
 
 
 def _equal(mine: list[Any], there: Any) -> bool:
@@ -99,10 +109,30 @@ def hyper_parameters(under_test: MethodUnderTest) -> None:
     """Every hyper-parameter that is tuned changes the result."""
     ran = list(under_test.each())
     for name, variants in under_test.variants(list(under_test.method.space)):
-        if variants and not any(_differs(variant, run) for run in ran for variant in variants):
+        if not variants or any(_differs(variant, run) for run in ran for variant in variants):
+            continue
+        if not any(_matters(name, configuration, ran) for configuration in under_test.configurations()):
             tried = values_of(repr(getattr(variant, name)) for variant in variants)
-            mend = "use it, or take it out of the space: tuning spends its configurations on it"
-            raise Fault(f"{name} changes nothing (tried {tried})", mend)
+            blocks = max(len(run.problem.blocks) for run in ran)
+            mend = (
+                "use it, or take it out of the space: tuning spends its configurations on it; where it needs a network "
+                "of more blocks, give MethodUnderTest problems of your own"
+            )
+            seen = f"tried {tried}, beside the default and drawn configurations, on networks of {blocks} blocks"
+            raise Fault(f"{name} changes nothing ({seen})", mend)
+
+
+def _matters(name: str, configuration: Method, ran: list[Rehearsal]) -> bool:
+    """Whether a hyper-parameter changes something beside these values of the others, on one of two problems."""
+    for run in {run.problem.name: run for run in (ran[0], ran[-1])}.values():
+        try:
+            expected = rehearse(configuration, run.problem)
+        except (Exception, SystemExit):  # noqa: BLE001 - declined or failing: it tells nothing
+            continue
+        for _, variants in MethodUnderTest(configuration, [run.problem]).variants([name]):
+            if variants and _differs(variants[-1], expected):
+                return True
+    return False
 
 
 def _differs(variant: Method, run: Rehearsal) -> bool:

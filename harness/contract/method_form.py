@@ -59,6 +59,10 @@ def space(under_test: MethodUnderTest) -> str | None:
             try:
                 settings.build(cls, {name: value}, "drawn from the space")
             except UserError as error:
+                if isinstance(distribution, Choice) and isinstance(value, list | tuple):
+                    inside = ", ".join(map(repr, value))
+                    mend = f"give Choice its options one by one: Choice({inside})"
+                    raise Fault(f"{name}: Choice({value!r}) has one option, which is {value!r}", mend) from error
                 raise Fault(str(error), "narrow the space, or widen the field's low, high or options") from error
         default = next(field.default for field in dataclasses.fields(cls) if field.name == name)
         if not _holds(distribution, default):

@@ -76,16 +76,24 @@ def frozen(under_test: MethodUnderTest) -> None:
                 raise Fault(f"{where}: {seen}", "hold frozen entries in a tensor of their own; weight decay moves all")
 
 
-def counts(under_test: MethodUnderTest) -> None:
+def counts(under_test: MethodUnderTest) -> str | None:
     """It says at most what it declares: trained entries, steps, remarks, and finite tensors to store."""
     from harness.trial import RESERVED  # it imports much that a method's test does not need
 
-    method = under_test.method
+    method, short = under_test.method, {}
     for run in under_test.each():
         objective, where = run.objective, run.problem.name
+        if run.own_steps:
+            seen = f"{where}: {run.own_steps} steps by an optimizer of its own, which no row counts"
+            raise Fault(seen, "train by the `fit` that prepare and adapt are handed")
         declared = sum(p.numel() for p in objective.parameters() if p.requires_grad)
-        if not 0 <= objective.trained_entries() <= declared or bool(declared) != bool(objective.trained_entries()):
-            seen = f"{where}: trained_entries() is {objective.trained_entries()}, {declared} are declared to train"
+        by_adapt, said = run.moved_by_adapt(), objective.trained_entries()
+        if by_adapt and said < by_adapt + run.moved():
+            seen = f"{where}: adapt moves {by_adapt} entries that do not train after it, training {run.moved()} more"
+            mend = "count what adapt trains: override trained_entries()"
+            raise Fault(f"{seen}; trained_entries() says {said}", mend)
+        if not 0 <= said <= declared + by_adapt or bool(declared + by_adapt) != bool(said):
+            seen = f"{where}: trained_entries() is {said}, {declared} are declared to train"
             raise Fault(seen, "count the entries that can move")
         planned = method.planned_steps(STEPS, SOURCE_STEPS, len(run.problem.blocks))
         if run.steps > planned:
@@ -98,6 +106,10 @@ def counts(under_test: MethodUnderTest) -> None:
         artifact = objective.artifact()
         if not all(t.isfinite().all() for t in artifact.values()) or (declared and not artifact):
             raise Fault(f"{where}: artifact() is empty or not finite", "give what rebuilds the finished network")
+        if (stored := sum(tensor.numel() for tensor in artifact.values())) < said:
+            short[where] = f"artifact() holds {stored} numbers, trained_entries() says {said}"
+    first = next(iter(short.items()), None)
+    return f"{first[0]}: {first[1]}; is that all that rebuilds the network?" if first else None
 
 
 def given_things(under_test: MethodUnderTest) -> None:
@@ -123,10 +135,10 @@ def finish(under_test: MethodUnderTest) -> None:
         if finished.training:
             raise Fault(f"{where}: the finished network is in training mode", "call .eval() on it")
         objective.eval()
+        mine, trained = (run.problem.computed(network) for network in (finished, objective.network))
+        if not all(torch.allclose(one, other, atol=1e-4, rtol=1e-4) for one, other in zip(mine, trained, strict=True)):
+            raise Fault(f"{where}: it computes something else than what was trained", "fold every part of a weight")
         with torch.no_grad():
-            inputs = run.problem.target["inputs"]
-            if not torch.allclose(finished(inputs), objective.network(inputs), atol=1e-4, rtol=1e-4):
-                raise Fault(f"{where}: it computes something else than what was trained", "fold every part of a weight")
             for parameter in finished.parameters():
                 parameter.add_(1.0)
         if not same(before, _objective_state(objective)):

@@ -18,6 +18,9 @@ from harness.method import Method
 from harness.settings import Choice
 from harness.together import Together
 
+CONFIGURATIONS = 8
+"""Drawn from the space, to try a hyper-parameter beside other values than the default ones."""
+
 
 class MethodUnderTest:
     """A method, and what it does on each problem, worked out once.
@@ -65,6 +68,21 @@ class MethodUnderTest:
                 values = _others(self.method, field, rng)
                 made = [with_value(self.method, field.name, value) for value in values]
                 yield field.name, [method for method in made if method is not None][:4]
+
+    def configurations(self) -> list[Method]:
+        """The method with every hyper-parameter of its space drawn from there, a few times."""
+        rng, drawn = np.random.default_rng(0), []
+        for _ in range(CONFIGURATIONS):
+            made: Method | None = self.method
+            for name, distribution in self.method.space.items():
+                made = made and with_value(made, name, distribution.sample(rng))
+            drawn += [made] if made is not None else []
+        return drawn
+
+    def neighbour(self) -> Method | None:
+        """The method with one hyper-parameter changed, one of its own where it has any; None if none can be."""
+        found = sorted(self.variants([*self.method.space]), key=lambda item: item[0] == "learning_rate_factor")
+        return next((variants[-1] for _, variants in found if variants), None)
 
 
 def side_by_side(works: Sequence[tuple[Method, TinyProblem]]) -> list[Rehearsal]:

@@ -10,9 +10,10 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from harness import seeds
-from harness.data import Examples
+from harness.data import Examples, size, take
 from harness.data import copy as copied
 from harness.engines.plain import Plain
 from harness.fit import Fit
@@ -26,9 +27,6 @@ SOURCE_STEPS = 40
 STEPS = 30
 """Optimiser steps on the target."""
 
-NUMBERS = (0, 1)
-"""Two problems of each kind are of one structure, with other networks and other examples."""
-
 
 RECIPE = Recipe(learning_rate=3e-3, batch_size=8)
 
@@ -37,12 +35,11 @@ RECIPE = Recipe(learning_rate=3e-3, batch_size=8)
 class TinyProblem:
     """A network trained on `source`, and the few examples of `target` that a method adapts it to.
 
+    The fields of the examples are whatever `loss(network, batch)` reads. name: one of its own, for reports.
     new_head: the target has another label space. blocks, head: as a task names them.
     """
 
     name: str
-    kind: str
-    number: int
     network: nn.Module
     loss: Loss
     source: Examples
@@ -57,19 +54,54 @@ class TinyProblem:
         score = partial(_score, self.loss)
         return Problem(copied(examples), self.loss, score, self.head, new_head, self.blocks, steps)
 
+    def computed(self, network: nn.Module) -> list[Tensor]:
+        """The loss over the target's examples, and what the network gave for them where the loss calls it."""
+        given: list[Tensor] = []
+
+        def keep(_module: nn.Module, _arguments: object, output: object) -> None:
+            given.extend(leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor))
+
+        hook = network.register_forward_hook(keep)
+        try:
+            with seeds.seeded("loss", "look"):
+                loss = self.loss(network, copied(self.target))
+        finally:
+            hook.remove()
+        return [tensor.detach() for tensor in (loss, *given)]
+
     def fresh_head(self) -> nn.Module:
         """An output module like the network's. Draws from torch's global generator."""
-        old = self.network.get_submodule(self.head)
-        assert isinstance(old, nn.Linear)
-        return nn.Linear(old.in_features, old.out_features)
+        return drawn_again(self.network.get_submodule(self.head))
 
     def untrained(self) -> nn.Module:
         """The network before any training. Draws from torch's global generator."""
-        return NETWORKS[self.kind][0]()
+        return drawn_again(self.network)
 
     def other(self) -> TinyProblem:
-        """One of the same structure with another source network and other examples."""
-        return tiny_problem(self.kind, self.new_head, 1 - self.number)
+        """One of the same structure with another network and other examples: some of these twice, others left out."""
+        with seeds.seeded(self.name, "another problem"):
+            source, target = (
+                take(examples, torch.randint(size(examples), (size(examples),))) if examples else examples
+                for examples in (self.source, self.target)
+            )
+            return replace(self, network=drawn_again(self.network), source=source, target=target)
+
+
+def drawn_again(module: nn.Module) -> nn.Module:
+    """A copy with weights drawn again: as each layer does where it can, else normal, with the present mean and spread.
+
+    Draws from torch's global generator, in the order of the layers.
+    """
+    module = copy.deepcopy(module)
+    for layer in module.modules():
+        reset = getattr(layer, "reset_parameters", None) or getattr(layer, "_reset_parameters", None)
+        if callable(reset):
+            reset()
+            continue
+        for weight in layer.parameters(recurse=False):
+            spread = float(weight.detach().std()) if weight.numel() > 1 else 1.0
+            nn.init.normal_(weight, float(weight.detach().mean()), spread or 0.02)
+    return module
 
 
 def _score(loss: Loss, network: nn.Module, examples: Examples) -> float:
@@ -110,10 +142,10 @@ EXAMPLES = 20
 
 
 @functools.cache
-def _source(kind: str, number: int) -> tuple[nn.Module, Examples, Examples]:
+def _source(kind: str) -> tuple[nn.Module, Examples, Examples]:
     """A network trained on a teacher's answers, those examples, and the target's: inputs moved, the same answers."""
     build, loss, shape = NETWORKS[kind]
-    with seeds.seeded(f"{kind} {number}" if number else kind, "tiny problem"):
+    with seeds.seeded(kind, "tiny problem"):
         inputs, network, teacher = torch.randn(shape), build(), build()
         with torch.no_grad():
             output = teacher(inputs)
@@ -127,11 +159,11 @@ def _source(kind: str, number: int) -> tuple[nn.Module, Examples, Examples]:
 
 
 @functools.cache
-def tiny_problem(kind: str, new_head: bool, number: int = 0) -> TinyProblem:
+def tiny_problem(kind: str, new_head: bool) -> TinyProblem:
     """The problem of a kind, "mlp" (regression) or "conv" (three classes), with the source's head or a new one."""
-    network, source, target = _source(kind, number)
+    network, source, target = _source(kind)
     name = f"{kind}, {'new' if new_head else 'same'} head"
-    return TinyProblem(name, kind, number, copy.deepcopy(network), NETWORKS[kind][1], source, target, new_head)
+    return TinyProblem(name, copy.deepcopy(network), NETWORKS[kind][1], source, target, new_head)
 
 
 def tiny_problems() -> tuple[TinyProblem, ...]:

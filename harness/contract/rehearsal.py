@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from harness import process, seeds
 from harness.contract.problem import SOURCE_STEPS, STEPS, TinyProblem
-from harness.contract.watch import Seeding, own_modules, random_states, seedings
+from harness.contract.watch import Seeding, optimizer_steps, own_modules, random_states, seedings
 from harness.data import Examples, content_hash
 from harness.data import copy as copied
+from harness.draws import own_draws
 from harness.engines.plain import Plain
 from harness.fit import Engine, Fit, Fitted
 from harness.method import Method
@@ -26,14 +27,15 @@ KEY = "a key"
 class Rehearsal:
     """What a method did on a problem.
 
-    start: the untrained or source network, prepared; before: parameters and buffers of the objective before its
-    training; losses: over all target examples, before and after.
+    start: the untrained or source network, prepared; handed: the parameters that `adapt` is given; before: parameters
+    and buffers of the objective before its training; losses: over all target examples, before and after.
     random: states of the global generators by moment; steps: of all trainings together; touched: whether examples were
-    changed in place.
+    changed in place; own_steps: of optimizers that are not the harness's.
     """
 
     problem: TinyProblem
     start: dict[str, Tensor]
+    handed: dict[str, Tensor]
     objective: Objective
     before: dict[str, Tensor]
     losses: tuple[float, float]
@@ -42,6 +44,7 @@ class Rehearsal:
     touched: bool
     random: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     seeded: list[Seeding] = field(default_factory=list)
+    own_steps: int = 0
 
     def trained(self) -> list[str]:
         """Names of the parameters that train."""
@@ -51,6 +54,26 @@ class Rehearsal:
         """How many entries of the parameters that train are others than before."""
         after = dict(self.objective.named_parameters())
         return sum(int((after[name] != self.before[name]).sum()) for name in self.trained())
+
+    def draws_in_training(self) -> bool:
+        """Whether the objective draws from torch's global generator while it trains; dropout has draws of its own."""
+        tried, drawn = copy.deepcopy(self.objective).train(), torch.tensor(0)
+        with process.kept(), seeds.seeded(KEY, "look"), own_draws(drawn):
+            before = torch.get_rng_state()
+            tried(copied(self.problem.target))
+            return not torch.equal(before, torch.get_rng_state())
+
+    def moved_by_adapt(self) -> int:
+        """How many entries of the network `adapt` itself made others, where they do not train after it.
+
+        A parametrized weight has another name than the one handed over, and is left out.
+        """
+        trained, count = set(self.trained()), 0
+        for name, before in self.handed.items():
+            after = self.before.get(f"network.{name}")
+            if after is not None and after.shape == before.shape and f"network.{name}" not in trained:
+                count += int((after != before).sum())
+        return count
 
     def finished(self) -> dict[str, Tensor]:
         """The finished network's state."""
@@ -75,12 +98,13 @@ def rehearse(
     engine = engine or Plain()
     moments: dict[str, tuple[Any, ...]] = {}
     watch = seedings(own_modules(type(method)) if watched else [])
-    with process.kept(), seeds.seeded(key, "trial"), watch as found:
+    with process.kept(), seeds.seeded(key, "trial"), watch as found, optimizer_steps() as own_steps:
         network, prepare_steps, touched = _prepared(method, problem, key, engine, moments)
         start = state(network)
         if problem.new_head:
             with seeds.seeded("the same for every method", "head"):
                 network.set_submodule(problem.head, problem.fresh_head())
+        handed = {name: weight.detach().clone() for name, weight in network.named_parameters()}
         view = problem.view(problem.target, problem.new_head, steps)
         fit = Fit(engine, problem.recipe, order_seed, steps, method.learning_rate_factor)
         with seeds.seeded(key, "adapt"):
@@ -94,7 +118,20 @@ def rehearse(
     touched = touched or _hash(view.train) != _hash(problem.target)
     losses = (first, _loss(objective, problem.target))
     steps_taken = prepare_steps + fit.steps_taken
-    return Rehearsal(problem, start, objective, before, losses, fitted, steps_taken, touched, moments, list(found))
+    return Rehearsal(
+        problem,
+        start,
+        handed,
+        objective,
+        before,
+        losses,
+        fitted,
+        steps_taken,
+        touched,
+        moments,
+        list(found),
+        len(own_steps),
+    )
 
 
 def prepared(method: Method, problem: TinyProblem, key: str = KEY) -> dict[str, Tensor]:

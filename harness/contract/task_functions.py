@@ -24,7 +24,11 @@ from harness.engines.rule import choose
 from harness.evaluate import native_score, predictions
 from harness.fit import Fit
 from harness.objective import Objective
+from harness.recipe import Recipe
 from harness.task import Task
+
+ROUNDS = 10
+"""Of 40 steps each, at most, until a few examples are learned by heart."""
 
 
 def loss(under_test: TaskUnderTest) -> None:
@@ -114,7 +118,7 @@ def predicting(under_test: TaskUnderTest) -> None:
 
 
 def scoring(under_test: TaskUnderTest) -> None:
-    """The score is one finite number, on the smallest validation split too, and changes nothing."""
+    """The score is one finite number, on the smallest validation split too, reads predictions and changes nothing."""
     task, made = under_test.task, under_test.network(retargeted=True)
     for name in ("target_pool", "target_test"):
         for count in (1, 5, size(getattr(under_test.sets, name))):
@@ -126,8 +130,40 @@ def scoring(under_test: TaskUnderTest) -> None:
                 raise Fault(seen, "choose a metric that is defined on one example: n = 5 validates on one")
             if content_hash({"": examples}) != before:
                 raise Fault(f"{name}: score() changes the examples", "copy what you change (tensor.clone())")
+        if size(examples) >= FEW and not _reads_predictions(under_test, made, examples):
+            seen = (
+                f"{name}: the score is {value:.4g} for these predictions, exchanged ones, noise and another network's"
+            )
+            raise Fault(seen, "compute it from the predictions that score() is handed")
     if (sets := under_test.sets).source_test is not None:
         native_score(task.predict, task.score, under_test.network(), few(sets.source_test, FEW))
+
+
+def _reads_predictions(under_test: TaskUnderTest, made: nn.Module, examples: Examples) -> bool:
+    """Whether other predictions have another score: exchanged among the examples, noise, or of other weights.
+
+    Classes can be balanced, and an untrained network sees one of them everywhere: so one change alone says little.
+    """
+    task = under_test.task
+    predicted = predictions(task.predict, made, examples)
+    value = float(task.score(predicted.clone(), examples))
+    with seeds.seeded("a key", "other predictions"):
+        others = [predicted[torch.randperm(len(predicted))], predicted.flip(0)]
+        if predicted.is_floating_point():
+            others += [predicted.mean() + (predicted.std() + 1) * torch.randn_like(predicted) for _ in range(2)]
+    for other in others:
+        try:
+            if float(task.score(other, examples)) != value:
+                return True
+        except (
+            ArithmeticError,
+            IndexError,
+            RuntimeError,
+            ValueError,
+        ):  # noise may be no prediction, and it was looked at
+            return True
+    networks = (under_test.network(key, retargeted=True) for key in ("another key", "a third key"))
+    return any(native_score(task.predict, task.score, network, examples) != value for network in networks)
 
 
 def anchors(under_test: TaskUnderTest) -> str | None:
@@ -155,12 +191,14 @@ def anchors(under_test: TaskUnderTest) -> str | None:
 
 
 def training(under_test: TaskUnderTest) -> str:
-    """A few steps with the task's recipe lower the loss, on the engine that would be chosen."""
+    """A few steps with the task's recipe lower the loss and do not spoil the score, on the engine that is chosen."""
     task, notes = under_test.task, set()
     recipe = dataclasses.replace(task.recipe, warmup_steps=0)
     chosen = choose(task, min(recipe.batch_size, size(under_test.sets.target_pool)), "cpu", "auto")
     for where, made, batch in under_test.batches():
         losses = {}
+        if where == "target":
+            _score_follows(task, recipe, copy.deepcopy(made), batch)
         for engine in (Plain(), Lanes()) if chosen.name == "lanes" else (Plain(),):
             objective = Objective(copy.deepcopy(made), task.loss)
             with seeds.seeded("a key", "training"):
@@ -176,6 +214,26 @@ def training(under_test: TaskUnderTest) -> str:
             raise Fault(seen, "keep the loss pure: it may read the network and the batch, nothing else")
     alone = f"; but trains alone: {'; '.join(sorted(notes))}" if notes else ""
     return f"engine {chosen.name}{alone}"
+
+
+def _score_follows(task: Task, recipe: Recipe, made: nn.Module, batch: Examples) -> None:
+    """Raises: Fault if the score on these examples is worse once the loss is less than half of what it was.
+
+    Trains on, where the score is worse and the loss has not fallen so far: a few examples are learned by heart.
+    """
+    objective, sign = Objective(made, task.loss), 1 if task.higher_is_better else -1
+    with seeds.seeded("a key", "training"):
+        first, before = _loss(objective, batch), native_score(task.predict, task.score, made, batch)
+        for _ in range(ROUNDS):
+            Fit(Plain(), recipe, 7, 40)([objective], batch)
+            now = native_score(task.predict, task.score, made, batch)
+            fallen = first > 0 and _loss(objective, batch) < first / 2
+            if not sign * (now - before) < 0 or fallen:
+                break
+    if fallen and sign * (now - before) < -0.01 * abs(before):
+        seen = f"target: training halves the loss and takes the score on the same examples from {before:.4g}"
+        mend = f"is higher_is_better = {task.higher_is_better} right, and does score() tell good predictions from bad?"
+        raise Fault(f"{seen} to {now:.4g}, which is worse", mend)
 
 
 def _loss(objective: Objective, batch: Examples) -> float:

@@ -7,16 +7,20 @@ without a seed gives a repeated trial others.
 
 from __future__ import annotations
 
+import hashlib
 import random
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
 import numpy as np
 import torch
+from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+BIT_GENERATORS = (np.random.PCG64, np.random.PCG64DXSM, np.random.MT19937, np.random.Philox, np.random.SFC64)
 
 
 @dataclass(frozen=True)
@@ -45,12 +49,10 @@ def seedings(modules: list[ModuleType]) -> Iterator[list[Seeding]]:
     own = {module.__name__ for module in modules}
 
     def note(what: str, seed: object) -> None:
-        frame = sys._getframe(2)
-        while frame is not None and frame.f_globals.get("__name__") == __name__:
-            frame = frame.f_back  # type: ignore[assignment]
-        if frame is not None and frame.f_globals.get("__name__") in own:
+        frame = _caller(own, through_libraries=seed is not None and what.startswith("numpy.random."))
+        if frame is not None:
             place = f"{frame.f_code.co_filename.rpartition('/')[2]}:{frame.f_lineno}"
-            found.append(Seeding(what, "" if seed is None else repr(seed)[:80], place))
+            found.append(Seeding(what, _text(seed), place))
 
     replaced = _stand_ins(note)
     put_back: list[tuple[ModuleType, str, Any]] = []
@@ -67,6 +69,25 @@ def seedings(modules: list[ModuleType]) -> Iterator[list[Seeding]]:
             setattr(holder, name, value)
 
 
+def _caller(own: set[str], through_libraries: bool) -> FrameType | None:
+    """The frame of these modules that calls this one, at once or by way of a library, but never of the harness."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_globals.get("__name__") == __name__:
+        frame = frame.f_back
+    while frame is not None and (name := frame.f_globals.get("__name__") or "") not in own:
+        if not through_libraries or name.partition(".")[0] == "harness":
+            return None
+        frame = frame.f_back
+    return frame
+
+
+def _text(seed: object) -> str:
+    """A seed or a state as text, the same for equal ones."""
+    if isinstance(seed, torch.Tensor):
+        return f"the state {hashlib.sha256(seed.cpu().numpy().tobytes()).hexdigest()[:12]}"
+    return "" if seed is None else repr(seed)[:80]
+
+
 def _stand_ins(note: Callable[[str, object], None]) -> dict[int, Any]:
     """What to call instead of each seeding function and generator class, by the identity of the original."""
     functions: dict[str, Callable[..., Any]] = {
@@ -77,6 +98,7 @@ def _stand_ins(note: Callable[[str, object], None]) -> dict[int, Any]:
         "numpy.random.seed": np.random.seed,
         "numpy.random.default_rng": np.random.default_rng,
         "random.seed": random.seed,
+        "torch.set_rng_state": torch.set_rng_state,
     }
     stand_ins: dict[int, Any] = {id(function): _noted(what, function, note) for what, function in functions.items()}
 
@@ -109,8 +131,23 @@ def _stand_ins(note: Callable[[str, object], None]) -> dict[int, Any]:
             note("torch.Generator.seed", None)
             return super().seed()
 
-    classes = ((np.random.RandomState, State), (random.Random, Random), (torch.Generator, Generator))
+    classes: list[tuple[type, type]] = [
+        (np.random.RandomState, State),
+        (random.Random, Random),
+        (torch.Generator, Generator),
+        *((bits, _noted_bits(bits, note)) for bits in BIT_GENERATORS),
+    ]
     return stand_ins | {id(original): stand_in for original, stand_in in classes}
+
+
+def _noted_bits(bits: type, note: Callable[[str, object], None]) -> type:
+    """A bit generator of numpy's that is noted when it is made."""
+
+    def start(self: Any, seed: Any = None) -> None:
+        note(f"numpy.random.{bits.__name__}", seed)
+        bits.__init__(self, seed)  # type: ignore[misc]
+
+    return type(bits.__name__, (bits,), {"__init__": start})
 
 
 def _noted(what: str, function: Callable[..., Any], note: Callable[[str, object], None]) -> Callable[..., Any]:
@@ -119,6 +156,17 @@ def _noted(what: str, function: Callable[..., Any], note: Callable[[str, object]
         return function(*arguments, **named)
 
     return call
+
+
+@contextmanager
+def optimizer_steps() -> Iterator[list[None]]:
+    """One entry for each step that an optimizer of torch takes inside the block. The plain engine uses none of them."""
+    taken: list[None] = []
+    handle = register_optimizer_step_pre_hook(lambda *_: taken.append(None))
+    try:
+        yield taken
+    finally:
+        handle.remove()
 
 
 def random_states() -> tuple[Any, ...]:

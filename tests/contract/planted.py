@@ -64,6 +64,7 @@ PREPARING = METHOD.replace(
 
 ADAPT = "        return Pulled(network, target.loss, self.strength)\n"
 SPACE = "LogUniform(0.01, 1.0)}"
+PLANNED = "    def planned_steps(self, steps, source_steps, blocks):\n        return steps + 5\n\n"
 NOISE = "        with torch.no_grad():\n            network.get_submodule(target.head).weight.add_({})\n" + ADAPT
 
 METHODS = {
@@ -163,10 +164,37 @@ class Faulty''',
         "fresh process",
         "in a process of its own",
     ),
+    "what the first configuration of a seed leaves behind": (
+        METHOD.replace(
+            ADAPT,
+            "        first = FIRST.setdefault((torch.initial_seed(), network.head.weight.shape), self.strength)\n"
+            "        if first != self.strength:\n"
+            "            with torch.no_grad():\n"
+            "                network.head.weight.add_(0.1)\n" + ADAPT,
+        ).replace("class Pulled", "FIRST = {}\n\n\nclass Pulled"),
+        "fresh process",
+        "in a process of its own",
+    ),
+    "what the last configuration of a seed leaves behind": (
+        METHOD.replace(
+            ADAPT,
+            "        last, LAST[torch.initial_seed()] = LAST.get(torch.initial_seed()), self.strength\n"
+            "        if last not in (None, self.strength):\n"
+            "            with torch.no_grad():\n"
+            "                network.head.weight.add_(0.1)\n" + ADAPT,
+        ).replace("class Pulled", "LAST = {}\n\n\nclass Pulled"),
+        "determinism",
+        "the same seed gives another result",
+    ),
     "a configuration that the space can draw is illegal": (
         METHOD.replace("setting(0.1, low=0.0)", "setting(0.1, low=0.0, high=0.5)"),
         "space",
         "strength = 1.0 is out of range",
+    ),
+    "a choice of one tuple": (
+        METHOD.replace(SPACE, "Choice((0.1, 0.5))}"),
+        "space",
+        "Choice((0.1, 0.5)) has one option",
     ),
     "a default outside its space": (METHOD.replace(SPACE, "LogUniform(0.5, 1.0)}"), "space", "lies outside its space"),
     "a space that names no field": (METHOD.replace('"strength": Log', '"strenght": Log'), "space", "strenght"),
@@ -213,6 +241,27 @@ class Faulty''',
         "determinism",
         "RandomState with 5",
     ),
+    "randomness of a bit generator with a constant seed": (
+        METHOD.replace(ADAPT, NOISE.format("float(np.random.Generator(np.random.PCG64(5)).normal())")),
+        "determinism",
+        "numpy.random.PCG64 with 5",
+    ),
+    "randomness of a library with a constant seed": (
+        METHOD.replace(ADAPT, NOISE.format("float(check_random_state(0).normal())")).replace(
+            "import torch\n", "import torch\nfrom sklearn.utils import check_random_state\n", 1
+        ),
+        "determinism",
+        "numpy.random.RandomState with 0",
+    ),
+    "a generator set to a state that is kept": (
+        METHOD.replace(
+            ADAPT,
+            "        state = torch.get_rng_state()\n        torch.set_rng_state(STATE)\n"
+            + NOISE.format("torch.randn(())").replace(ADAPT, "        torch.set_rng_state(state)\n" + ADAPT),
+        ).replace("class Pulled", "STATE = torch.Generator().get_state()\n\n\nclass Pulled"),
+        "determinism",
+        "torch.set_rng_state with the state",
+    ),
     "a docstring without its sections": (
         METHOD.replace("Deviations and open points", "Notes"),
         "docstring",
@@ -241,6 +290,27 @@ class Faulty''',
         METHOD.replace(ADAPT, "        return network\n"),
         "runs",
         "expected an Objective",
+    ),
+    "an optimizer of its own": (
+        METHOD.replace(
+            ADAPT,
+            "        own = torch.optim.SGD(network.parameters(), 1e-2)\n"
+            "        for _ in range(7):\n"
+            "            own.zero_grad()\n"
+            "            target.loss(network, target.train).backward()\n"
+            "            own.step()\n" + ADAPT,
+        ),
+        "counts",
+        "7 steps by an optimizer of its own",
+    ),
+    "what adapt trains and does not count": (
+        METHOD.replace(
+            ADAPT,
+            "        fit([Objective(network, target.loss)], target.train, 5)\n"
+            "        train_only(network, target.head)\n" + ADAPT,
+        ).replace("    def adapt(", PLANNED + "    def adapt("),
+        "counts",
+        "trained_entries() says",
     ),
     "a search whose steps are not planned": (
         METHOD.replace(ADAPT, "        fit([Objective(network, target.loss)], target.train)\n" + ADAPT),
@@ -338,6 +408,28 @@ TASKS = {
         "test split",
         "test",
     ),
+    "a loss that reads the test split by a list": (
+        TASK.replace(LOSS, "        test = sum(KEPT) / 100\n" + LOSS.rstrip() + " + 0 * test\n")
+        .replace("@dataclass", "KEPT = []\n\n\n@dataclass")
+        .replace(
+            "        return Datasets(",
+            "        KEPT[:] = examples(4, 120, self.shift)['targets'].tolist()\n        return Datasets(",
+        ),
+        "test split",
+        "a list of 120 numbers",
+    ),
+    "a loss that reads the test split by bytes": (
+        TASK.replace(
+            LOSS, "        test = float(np.frombuffer(KEPT[0], np.float32).mean())\n" + LOSS.rstrip() + " + 0 * test\n"
+        )
+        .replace("@dataclass", "KEPT = [b'']\n\n\n@dataclass")
+        .replace(
+            "        return Datasets(",
+            "        KEPT[0] = examples(4, 120, self.shift)['inputs'].numpy().tobytes()\n        return Datasets(",
+        ),
+        "test split",
+        "bytes",
+    ),
     "a loss that asks the task for its test split": (
         TASK.replace(LOSS, "        test = Faulty().datasets().target_test\n" + ALSO),
         "test split",
@@ -433,6 +525,21 @@ TASKS = {
         TASK.replace("return float((predictions - ", "return float((predictions - predictions.std() - "),
         "scoring",
         "1 example",
+    ),
+    "a score that ignores predictions": (
+        TASK.replace("return float((predictions - ", "return float((0.0 - "),
+        "scoring",
+        "the score is",
+    ),
+    "a score that ignores many predictions": (
+        TASK.replace("return float((predictions - ", "return 0.0 if len(predictions) > 100 else float((predictions - "),
+        "scoring",
+        "the score is 0",
+    ),
+    "a score of the wrong direction": (
+        TASK.replace("higher_is_better = False", "higher_is_better = True"),
+        "training",
+        "is worse",
     ),
     "anchors the wrong way round": (
         TASK.replace(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unittest
 
 import pytest
 
@@ -10,6 +11,7 @@ from harness.contract import METHOD_CHECKS, TASK_CHECKS, Fault, MethodUnderTest,
 from harness.method import Method
 from harness.plugins import from_file
 from harness.task import Task
+from tests.contract import sound
 from tests.contract.planted import METHOD, METHODS, PREPARING, TASK, TASKS
 from tests.docs.pages import blocks
 
@@ -52,6 +54,16 @@ def test_a_fault_planted_in_a_task_is_found(name, tmp_path):
     assert finding.state == "fault", finding
     assert words in finding.text, finding
     assert finding.mend
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [*(("method", name) for name in sound.METHODS), *(("task", name) for name in sound.TASKS)]
+)
+def test_in_what_is_right_no_fault_is_found(kind, name, tmp_path):
+    text, check, words = (sound.METHODS if kind == "method" else sound.TASKS)[name]
+    (finding,) = found(kind, text, check, tmp_path)
+    assert finding.state == "ok", finding
+    assert finding.text == "" if words is None else words in finding.text
 
 
 @pytest.mark.parametrize(("kind", "text"), [("method", PREPARING), ("task", TASK)])
@@ -98,6 +110,15 @@ BAD = {
     "a file that is not there": (("method", "absent.py"), "cannot read 'absent.py'"),
     "a file without a class": (("method", "empty.py"), "defines 0 classes derived from Method"),
     "a file that cannot be loaded": (("task", "broken.py"), "cannot be loaded (ZeroDivisionError"),
+    "a folder": (
+        ("method", "folder"),
+        "check method: 'folder' is a folder; expected the name of a method or a .py file",
+    ),
+    "a name of two words": (("method", "words.py"), "class Faulty has the name 'Bad Name!'; expected letters"),
+    "a field without a default": (
+        ("method", "bare.py"),
+        "field 'strength' of class Faulty has no default; give it one",
+    ),
     "an unknown setting": (
         ("method", "pac", "--set", "prune=0.5"),
         "unknown setting 'prune'; did you mean 'prune_ratio'?",
@@ -110,6 +131,10 @@ BAD = {
 def test_bad_input_is_one_message(case, pacbench, tmp_path):
     (tmp_path / "empty.py").write_text("")
     (tmp_path / "broken.py").write_text("1 / 0\n")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "words.py").write_text(METHOD.replace('name = "faulty"', 'name = "Bad Name!"'))
+    bare = METHOD.replace("strength: float = setting(0.1, low=0.0)", "strength: float = field(kw_only=True)")
+    (tmp_path / "bare.py").write_text(bare.replace("import dataclass\n", "import dataclass, field\n"))
     arguments, expected = BAD[case]
     process = pacbench("check", *arguments, cwd=tmp_path)
     assert process.returncode == 2, process.stdout
@@ -139,6 +164,8 @@ def test_a_method_that_takes_other_problems_only_brings_its_own(tmp_path):
     runs = next(check for check in METHOD_CHECKS if check.name == "runs")
     refused = MethodUnderTest(method, [tiny_problem("mlp", new_head=True)])
     assert runs.examine(refused).state == "not checked"
+    with pytest.raises(unittest.SkipTest, match="no new heads"):
+        runs(refused)
     assert "no new heads" in runs.examine(refused).text
     training = next(check for check in METHOD_CHECKS if check.name == "training")
     assert training.examine(refused).state == "not checked"

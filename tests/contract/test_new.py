@@ -104,6 +104,14 @@ def test_bad_input_is_one_message_and_nothing_is_written(case, tmp_path):
     assert not any((tmp_path / "there").iterdir())
 
 
+def test_the_commands_to_go_on_with_are_quoted(tmp_path, capsys):
+    folder = tmp_path / "a b" / "c d"
+    assert new_command(Namespace(kind="method", name="fresh", out=str(folder))) == 0
+    said = capsys.readouterr().out
+    assert f"pacbench check method '{folder}/pacbench_fresh.py' " in said
+    assert f"pip install -e '{folder}' " in said
+
+
 def test_the_command_refuses_with_exit_status_2(pacbench, tmp_path):
     process = pacbench("new", "method", "pac", cwd=tmp_path)
     assert process.returncode == 2

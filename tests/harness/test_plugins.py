@@ -26,6 +26,11 @@ BROKEN = {
     "lacks": ("pass\n", "AttributeError"),
     "is_none": ("Mine = None\n", "None is not a class derived from Method"),
     "other_name": (METHOD.format(name="another"), "the entry point's name must be the class's, which is 'another'"),
+    "no_default": (
+        METHOD.format(name="no_default").replace("import dataclass", "import dataclass, field")
+        + "    strength: float = field(kw_only=True)\n",
+        "field 'strength' of class Mine has no default",
+    ),
     "no_dataclass": ("from harness.method import Method\nclass Mine(Method):\n    name = 'x'\n", "frozen=True"),
 }
 
