@@ -18,7 +18,7 @@ from harness.draws import own_draws
 from harness.engines.plain import Plain
 from harness.fit import Engine, Fit, Fitted
 from harness.method import Method
-from harness.objective import Objective
+from harness.objective import Objective, PartlyFrozen
 
 KEY = "a key"
 
@@ -51,9 +51,16 @@ class Rehearsal:
         return [name for name, parameter in self.objective.named_parameters() if parameter.requires_grad]
 
     def moved(self) -> int:
-        """How many entries of the parameters that train are others than before."""
-        after = dict(self.objective.named_parameters())
-        return sum(int((after[name] != self.before[name]).sum()) for name in self.trained())
+        """How many entries of the parameters that train are others than before; what lies under `PartlyFrozen` where it
+        is fixed has no effect, and does not count."""
+        count = 0
+        for name in self.trained():
+            moves = self.objective.get_parameter(name) != self.before[name]
+            for mask in self.objective.get_submodule(name.rpartition(".")[0]).modules():
+                if isinstance(mask, PartlyFrozen) and name.endswith(".original"):
+                    moves = moves & ~mask.fixed
+            count += int(moves.sum())
+        return count
 
     def draws_in_training(self) -> bool:
         """Whether the objective draws from torch's global generator while it trains; dropout has draws of its own."""

@@ -82,7 +82,34 @@ OF_FUNC = METHOD.replace(
 @dataclass(""",
 )
 
+HALF_FIXED = (
+    METHOD.replace(
+        "class Faulty",
+        '''class Half(Objective):
+    """Half of the head's weights are fixed."""
+
+    def trained_entries(self):
+        masks = (module.fixed for module in self.modules() if isinstance(module, PartlyFrozen))
+        return sum(int((~fixed).sum()) for fixed in masks) + self.network.head.bias.numel()
+
+
+@dataclass(frozen=True)
+class Faulty''',
+    )
+    .replace("@dataclass(frozen=True)\nclass Half", "class Half")
+    .replace("import train_only\n", "import PartlyFrozen, train_only\n")
+    .replace(
+        ADAPT,
+        """        head = network.get_submodule(target.head)
+        fixed = torch.arange(head.weight.numel()).view_as(head.weight) % 2 == 0
+        nn.utils.parametrize.register_parametrization(head, "weight", PartlyFrozen(fixed, head.weight.detach()))
+        return Half(train_only(network, target.head), target.loss)
+""",
+    )
+)
+
 METHODS = {
+    "entries that are fixed below a weight that decays": (HALF_FIXED, "frozen", None),
     "noise that is drawn while it trains": (NOISY, "deepspeed", "numbers are not compared"),
     "an engine that cannot train it": (OF_FUNC, "deepspeed", "cannot train there: "),
     "a hyper-parameter that only another one's value needs": (CONDITIONAL, "hyper parameters", None),
