@@ -188,7 +188,10 @@ def within(name: str, prefix: str) -> bool:
 
 
 def train_only(network: nn.Module, *prefixes: str) -> nn.Module:
-    """Freeze every parameter that does not lie within one of the prefixes; returns the network."""
+    """Freeze every parameter that does not lie within one of the prefixes; returns the network.
+
+    To be called before weights are parametrized: what a parametrization holds would train too.
+    """
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(any(within(name, prefix) for prefix in prefixes))
     return network

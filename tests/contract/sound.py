@@ -100,10 +100,10 @@ class Faulty''',
     .replace("import train_only\n", "import PartlyFrozen, train_only\n")
     .replace(
         ADAPT,
-        """        head = network.get_submodule(target.head)
+        """        head = train_only(network, target.head).get_submodule(target.head)
         fixed = torch.arange(head.weight.numel()).view_as(head.weight) % 2 == 0
         nn.utils.parametrize.register_parametrization(head, "weight", PartlyFrozen(fixed, head.weight.detach()))
-        return Half(train_only(network, target.head), target.loss)
+        return Half(network, target.loss)
 """,
     )
 )
