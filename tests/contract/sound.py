@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.contract.planted import ADAPT, METHOD, TASK
+from tests.contract.planted_methods import ADAPT, METHOD
+from tests.contract.planted_tasks import TASK
 
 AVERAGED = METHOD.replace(
     "class Faulty",

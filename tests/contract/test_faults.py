@@ -12,7 +12,8 @@ from harness.method import Method
 from harness.plugins import from_file
 from harness.task import Task
 from tests.contract import sound
-from tests.contract.planted import METHOD, METHODS, PREPARING, TASK, TASKS
+from tests.contract.planted_methods import METHOD, METHODS, PREPARING
+from tests.contract.planted_tasks import TASK, TASKS
 from tests.docs.pages import blocks
 
 ASKED_FOR = [
