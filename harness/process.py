@@ -58,16 +58,6 @@ def _set_filters(held: tuple[Any, list[Any]]) -> None:
     held[0][:] = held[1]
 
 
-def _functions() -> dict[str, Any]:
-    return dict(vars(nn.functional))
-
-
-def _set_functions(held: dict[str, Any]) -> None:
-    for name in vars(nn.functional).keys() - held.keys():
-        delattr(nn.functional, name)
-    vars(nn.functional).update(held)
-
-
 def _below(kind: type) -> Iterator[type]:
     subclasses: list[type] = kind.__subclasses__()
     for below in subclasses:
@@ -75,28 +65,31 @@ def _below(kind: type) -> Iterator[type]:
         yield from _below(below)
 
 
-_MODULES = [
+_PLACES: tuple[Any, ...] = (
+    nn.functional,
     nn.Module,
     *dict.fromkeys(kind for kind in _below(nn.Module) if kind.__module__.startswith("torch.nn.modules")),
-]
-"""torch's own kinds of modules. Their methods belong to everybody's networks."""
+)
+"""torch's functions, and its own kinds of modules, whose methods belong to everybody's networks."""
 
 
-def _written(kind: type) -> dict[str, Any]:
-    return {name: value for name, value in vars(kind).items() if isinstance(value, FunctionType)}
+def _written(place: Any) -> dict[str, Any]:
+    """All names of a module; of a class its methods, beside which Python keeps names of its own."""
+    held = vars(place)
+    return {name: value for name, value in held.items() if place is nn.functional or isinstance(value, FunctionType)}
 
 
-def _methods() -> list[dict[str, Any]]:
-    return [_written(kind) for kind in _MODULES]
+def _functions() -> list[dict[str, Any]]:
+    return [_written(place) for place in _PLACES]
 
 
-def _set_methods(held: list[dict[str, Any]]) -> None:
-    for kind, before in zip(_MODULES, held, strict=True):
-        for name in _written(kind).keys() - before.keys():
-            delattr(kind, name)
+def _set_functions(held: list[dict[str, Any]]) -> None:
+    for place, before in zip(_PLACES, held, strict=True):
+        for name in _written(place).keys() - before.keys():
+            delattr(place, name)
         for name, value in before.items():
-            if vars(kind).get(name) is not value:
-                setattr(kind, name, value)
+            if vars(place).get(name) is not value:
+                setattr(place, name, value)
 
 
 def _modes() -> list[Any]:
@@ -133,7 +126,6 @@ _COMPUTING: _Settings = (
     (torch.get_default_device, lambda device: torch.set_default_device(None if device == _CPU else device)),
     (_modes, _set_modes),
     (_functions, _set_functions),
-    (_methods, _set_methods),
     (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
     (
         lambda: (torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()),

@@ -101,8 +101,10 @@ def _with_maps(rows: pa.Table) -> pa.Table:
             if pa.types.is_list(field.type):
                 made = [None if held is None else [tuple(pair) for pair in held] for held in rows[place].to_pylist()]
             elif pa.types.is_struct(field.type):
-                said = [None if held is None else held.items() for held in rows[place].to_pylist()]
-                made = [None if held is None else [(k, v) for k, v in held if v is not None] for held in said]
+                made = [
+                    None if held is None else [(key, value) for key, value in held.items() if value is not None]
+                    for held in rows[place].to_pylist()
+                ]
             else:
                 continue
             rows = rows.set_column(place, field.name, pa.array(made, kind))

@@ -157,11 +157,11 @@ def _fitting(batch: Batch, mapping: Mapping, account: Account) -> _Part:
 
 
 def _explored(columns: pa.Table) -> bool:
-    """Whether a row of the file says that it is exploratory."""
+    """Whether a row of the file says that it is exploratory, or what is neither true nor false."""
     if "exploratory" not in columns.column_names:
         return False
-    said = pc.utf8_lower(values(columns["exploratory"], pa.string())[0])
-    return bool(pc.any(pc.is_in(said, pa.array(["true", "t", "yes", "1"]))).as_py())
+    said, wrong = values(columns["exploratory"], pa.bool_())
+    return bool(pc.any(said).as_py() or wrong.any())
 
 
 def _origin(batch: Batch, file: npt.NDArray[np.int64], lines: npt.NDArray[np.int64]) -> pa.Array:

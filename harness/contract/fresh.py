@@ -1,4 +1,4 @@
-"""What another process makes of a method or task: pickled as for workers, and run where nothing ran before."""
+"""What other processes make of a method or task: pickled as for workers, and run where nothing ran before."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial, reduce
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ def results(things: Sequence[Any], kind: str) -> list[dict[str, Any]]:
 
     Raises: NotThere if a class cannot be found again there, or the process fails.
     """
-    return _answer({"things": [_reference(thing, kind) for thing in things]})
+    return _answer([_reference(thing, kind) for thing in things])
 
 
 def sharded(method: Any) -> dict[str, Any]:
@@ -71,9 +71,10 @@ def sharded(method: Any) -> dict[str, Any]:
     from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
     met = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-    orders = [{"things": [_reference(method, "sharded")], "rank": rank, "port": met.port} for rank in range(RANKS)]
+    asked = _reference(method, "sharded")
     with ThreadPoolExecutor(RANKS) as pool:
-        ((found,), *_) = pool.map(_answer, orders)
+        each = ([{**asked, "place": {"rank": rank, "port": met.port}}] for rank in range(RANKS))
+        ((found,), *_) = pool.map(_answer, each)
     if "declined" in found:
         raise Declined(found["declined"])
     if "failed" in found:
@@ -81,14 +82,14 @@ def sharded(method: Any) -> dict[str, Any]:
     return found
 
 
-def _answer(order: dict[str, Any]) -> list[dict[str, Any]]:
+def _answer(asked: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """What a process finds that runs this module. Raises: NotThere if it fails."""
     hashes = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONHASHSEED": hashes}
     command = [sys.executable, "-m", "harness.contract.fresh"]
     try:
         process = subprocess.run(
-            command, input=json.dumps(order), capture_output=True, text=True, env=environment, timeout=SECONDS
+            command, input=json.dumps(asked), capture_output=True, text=True, env=environment, timeout=SECONDS
         )
     except subprocess.TimeoutExpired as error:
         raise NotThere(f"a process of its own does not end within {SECONDS:g} s") from error
@@ -181,14 +182,12 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(1)
-    order = json.load(sys.stdin)
-    sharded_method = partial(_of_sharded_method, rank=order.get("rank"), port=order.get("port"))
-    of: dict[str, Callable[[Any], dict[str, Any]]] = {
+    of: dict[str, Callable[..., dict[str, Any]]] = {
         "method": _of_method,
-        "sharded": sharded_method,
+        "sharded": _of_sharded_method,
         "task": _of_task,
     }
-    found = [of[asked["kind"]](_made(asked)) for asked in order["things"]]
+    found = [of[asked["kind"]](_made(asked), **asked.get("place", {})) for asked in json.load(sys.stdin)]
     print(f"\n{json.dumps(found)}", end="", flush=True)
     os._exit(0)  # the libraries' own ends can wait for ranks that are gone
 

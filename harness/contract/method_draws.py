@@ -10,7 +10,7 @@ import numpy as np
 
 from harness import seeds
 from harness.contract import fresh
-from harness.contract.check import Fault, NotChecked, values_of
+from harness.contract.check import Fault, values_of
 from harness.contract.method_under_test import MethodUnderTest
 from harness.contract.problem import TinyProblem
 from harness.contract.rehearsal import Rehearsal, digest, prepared, prepares, rehearse, same
@@ -52,8 +52,7 @@ def determinism(under_test: MethodUnderTest) -> str | None:
 def fresh_process(under_test: MethodUnderTest) -> str | None:
     """A process that has run nothing but another configuration gives the same result."""
     runs_here = {run.problem.name: run for run in under_test.each()}
-    if not under_test.fits_elsewhere():
-        raise NotChecked("problems of one's own are not sent to another process")
+    under_test.check_problems_are_known()
     try:
         (there,) = fresh.results([under_test.method], "method")
     except fresh.NotThere as error:
